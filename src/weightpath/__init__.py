@@ -1,0 +1,86 @@
+"""weightpath follows the path of the weights: how the connectivity of a recurrent network changes while it learns.
+
+Everything public is listed here and loaded on first use, so that `import weightpath` is quick and does not load JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+#: Public names and the module that holds each.
+_NAMES = {
+    "ContinuousLinearRNN": "networks.linear",
+    "LinearRNN": "networks.linear",
+    "RateRNN": "networks.rate",
+    "LowTensorRankRNN": "networks.low_tensor_rank",
+    "Lift": "networks.lift",
+    "rollout": "networks.base",
+    "Integrator": "tasks.filters",
+    "RationalFilter": "tasks.filters",
+    "WhiteNoise": "tasks.base",
+    "BPTT": "rules.backprop",
+    "Setup": "setup",
+    "Trajectory": "trajectory",
+    "Record": "learn.record",
+    "loss": "learn.velocity",
+    "velocity": "learn.velocity",
+    "flow": "learn.flow",
+    "train": "learn.train",
+    "compare": "compare",
+    "Comparison": "compare",
+    "Recording": "inference.recording",
+    "fit": "inference.fit",
+    "Fit": "inference.result",
+    "cross_validate": "inference.crossval",
+    "run_study": "studies.running",
+    "save": "store",
+    "load": "store",
+    "RESULTS": "_results",
+}
+
+#: Rooms that are used by name: `wp.theory.Outlier()`, `wp.analysis.spectrum(...)`.
+_ROOMS = ("analysis", "inference", "networks", "plot", "rules", "studies", "tasks", "theory")
+
+__all__ = ["__version__", *_NAMES, *_ROOMS]
+
+
+def __getattr__(name: str):
+    if name in _NAMES:
+        value = getattr(import_module(f"weightpath.{_NAMES[name]}"), name)
+    elif name in _ROOMS:
+        value = import_module(f"weightpath.{name}")
+    else:
+        raise AttributeError(f"module 'weightpath' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from weightpath import analysis, inference, networks, plot, rules, studies, tasks, theory
+    from weightpath._results import RESULTS
+    from weightpath.compare import Comparison, compare
+    from weightpath.inference.crossval import cross_validate
+    from weightpath.inference.fit import fit
+    from weightpath.inference.recording import Recording
+    from weightpath.inference.result import Fit
+    from weightpath.learn.flow import flow
+    from weightpath.learn.record import Record
+    from weightpath.learn.train import train
+    from weightpath.learn.velocity import loss, velocity
+    from weightpath.networks.base import rollout
+    from weightpath.networks.lift import Lift
+    from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
+    from weightpath.networks.low_tensor_rank import LowTensorRankRNN
+    from weightpath.networks.rate import RateRNN
+    from weightpath.rules.backprop import BPTT
+    from weightpath.setup import Setup
+    from weightpath.store import load, save
+    from weightpath.studies.running import run_study
+    from weightpath.tasks.base import WhiteNoise
+    from weightpath.tasks.filters import Integrator, RationalFilter
+    from weightpath.trajectory import Trajectory

@@ -1,0 +1,42 @@
+"""Initial networks: each function takes a key and returns a network in the canonical (mean-field) scaling."""
+
+import jax
+import jax.numpy as jnp
+
+from weightpath._types import Key
+from weightpath.networks.linear import ContinuousLinearRNN
+
+READOUTS = ("zero", "aligned", "random")
+
+
+def gaussian(
+    key: Key, units: int, *, gain: float, read_in_norm: float, readout: str, readout_norm: float = 0.0, **fields
+) -> ContinuousLinearRNN:
+    r"""A continuous-time linear network with Gaussian weights, one input and one output.
+
+    $W_{ij} \sim N(0, \mathrm{gain}^2/N)$, so that the eigenvalues fill a disk of radius `gain`; the read-in has
+    Gaussian direction and Euclidean norm `read_in_norm`; the read-out is zero, parallel to the read-in ("aligned") or
+    of an independent Gaussian direction ("random"), with norm `readout_norm`. Further `fields` (`dt`, `scheme`) are
+    passed to the network.
+
+    **Raises:** ValueError for fewer than one unit, a negative gain or norm, or an unknown `readout`.
+    """
+    if units < 1:
+        raise ValueError(f"units must be at least 1; got {units}.")
+    if gain < 0:
+        raise ValueError(f"gain (spread of the initial weights times sqrt(units)) must not be negative; got {gain}.")
+    if read_in_norm < 0 or readout_norm < 0:
+        raise ValueError(f"norms must not be negative; got read-in {read_in_norm} and read-out {readout_norm}.")
+    if readout not in READOUTS:
+        raise ValueError(f"readout must be one of {', '.join(READOUTS)}; got {readout!r}.")
+    if (readout == "zero") != (readout_norm == 0.0):
+        raise ValueError(f'readout="{readout}" does not fit readout_norm={readout_norm}: zero has norm 0, others not.')
+    recurrent_key, in_key, out_key = jax.random.split(key, 3)
+    w_rec = gain * jax.random.normal(recurrent_key, (units, units)) / jnp.sqrt(units)
+    direction = _unit(jax.random.normal(in_key, (units,)))
+    other = direction if readout == "aligned" else _unit(jax.random.normal(out_key, (units,)))
+    return ContinuousLinearRNN(w_rec, read_in_norm * direction, readout_norm * other, **fields)
+
+
+def _unit(vector):
+    return vector / jnp.linalg.norm(vector)

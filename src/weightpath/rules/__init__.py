@@ -1,0 +1,1 @@
+"""Learning rules: each returns a velocity of the weights, d(weights)/d(learning time)."""

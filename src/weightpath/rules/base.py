@@ -1,0 +1,40 @@
+"""What a learning rule owes the rest of the library: a velocity of the weights, sampled or exact."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+
+from weightpath._results import RESULTS
+from weightpath._types import Array, Float, Key, PyTree
+from weightpath.networks.base import AbstractNetwork
+from weightpath.tasks.base import Batch
+
+
+class Info(eqx.Module):
+    """What a rule found on the way: the loss, the relative residual of the linear solves (0 where none), an outcome."""
+
+    loss: Float[Array, ""]
+    residual: Float[Array, ""]
+    result: RESULTS
+
+
+class AbstractLearningRule(eqx.Module):
+    """A learning rule returns a velocity d(weights)/d(learning time), shaped like the network, at unit rates.
+
+    Which weights move and how fast is said by the `Setup`; an optimiser or an ODE solver turns velocity into motion.
+    """
+
+    @abstractmethod
+    def init(self, network: AbstractNetwork, batch: Batch, key: Key | None) -> PyTree:
+        """Whatever the rule carries between updates; None for rules without memory."""
+
+    @abstractmethod
+    def update(self, network: AbstractNetwork, batch: Batch, state: PyTree) -> tuple[PyTree, PyTree, Info]:
+        """Velocity on one batch, the rule's new state, and what was found on the way."""
+
+    @abstractmethod
+    def population(self, network: AbstractNetwork, target) -> tuple[PyTree, Info]:
+        """Exact expected velocity for a task's population target.
+
+        **Raises:** ValueError naming rule, network and target when no exact form exists.
+        """

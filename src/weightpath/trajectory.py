@@ -1,0 +1,118 @@
+"""Weights along learning: one network per step, from a simulation, a fit to a recording, or made elsewhere."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from weightpath._results import RESULTS, outcome_name
+from weightpath._types import Array, Float
+from weightpath.networks.base import AbstractNetwork
+from weightpath.networks.lift import Lift
+from weightpath.networks.linear import LinearRNN
+from weightpath.setup import Setup
+
+#: `Trajectory.w_rec` refuses to build more than this many bytes.
+MAX_BYTES = 2**30
+
+
+class Trajectory(eqx.Module):
+    """The path of the weights: `networks` holds every array of a network with a leading `step` axis.
+
+    Fields named in `shared` are the same at every step and carry no such axis (the factors of a low-tensor-rank fit).
+    With a `lift` the networks are small projections of a large one; `network(step, lifted=True)` gives the large one.
+    """
+
+    time: Float[Array, " step"]
+    """Learning time (learning rate times steps); for fits to recordings the trial number."""
+    networks: AbstractNetwork
+    loss: Float[Array, " step"]
+    setup: Setup | None = None
+    result: RESULTS = eqx.field(default_factory=lambda: RESULTS.successful)
+    lift: Lift | None = None
+    shared: tuple[str, ...] = eqx.field(default=(), static=True)
+    statistics: dict[str, Array] = eqx.field(default_factory=dict)
+    """Named quantities recorded on the way, each with a leading step axis."""
+
+    def __len__(self) -> int:
+        return self.time.shape[0]
+
+    def network(self, step: int, *, lifted: bool = False) -> AbstractNetwork:
+        """The network at `step` (an index, negative from the end); `lifted` gives the large one of a projected run.
+
+        **Raises:** IndexError when there is no such step.
+        """
+        if not -len(self) <= step < len(self):
+            raise IndexError(f"step {step} is outside the trajectory, which has {len(self)} steps.")
+        network = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: leaf if self._is_shared(path) else leaf[step], self.networks
+        )
+        return self.lift.network(network) if lifted and self.lift is not None else network
+
+    def map(self, fn: Callable[[AbstractNetwork], Array]) -> Array:
+        """`fn` of every network, stacked along `step`; a small projection is passed as it is."""
+        moving, fixed = eqx.partition(
+            self.networks,
+            jax.tree_util.tree_map_with_path(lambda path, leaf: not self._is_shared(path), self.networks),
+        )
+        return jax.lax.map(lambda part: fn(eqx.combine(part, fixed)), moving)
+
+    @property
+    def w_rec(self) -> Float[Array, "step post pre"]:
+        """Recurrent weights (step, post, pre), built on demand, lifted when the run was projected.
+
+        **Raises:** ValueError above 1 GB; use `network(step)` or `map` then.
+        """
+        small = jax.eval_shape(lambda: self.network(0).w_rec)
+        units = small.shape[0] if self.lift is None else self.lift.basis.shape[0]
+        size = len(self) * units**2 * small.dtype.itemsize
+        if size > MAX_BYTES:
+            raise ValueError(
+                f"w_rec of {len(self)} steps and {units} units would take {size / 2**30:.1f} GB (limit 1 GB); "
+                "use trajectory.network(step) or trajectory.map(fn), or record fewer steps."
+            )
+        lift = self.lift
+        return self.map(lambda network: (network if lift is None else lift.network(network)).w_rec)
+
+    @classmethod
+    def from_arrays(cls, w_rec, w_in=None, w_out=None, time=None) -> "Trajectory":
+        """A trajectory from a weight history made elsewhere.
+
+        Arguments: `w_rec` (step, post, pre); `w_in` (step, post, in) or None; `w_out` (step, out, pre) or None;
+        `time` (step,), default the step number. What is left out has no channels. There is no loss and no setup.
+
+        **Raises:** ValueError when the shapes do not fit one another or an entry is not finite.
+        """
+        w_rec = np.asarray(w_rec, dtype=float)
+        if w_rec.ndim != 3 or w_rec.shape[1] != w_rec.shape[2] or 0 in w_rec.shape:
+            raise ValueError(f"w_rec must be (step, post, pre) with post = pre; got shape {w_rec.shape}.")
+        steps, units, _ = w_rec.shape
+        w_in = np.zeros((steps, units, 0)) if w_in is None else np.asarray(w_in, dtype=float)
+        w_out = np.zeros((steps, 0, units)) if w_out is None else np.asarray(w_out, dtype=float)
+        time = np.arange(steps, dtype=float) if time is None else np.asarray(time, dtype=float)
+        if w_in.ndim != 3 or w_in.shape[:2] != (steps, units):
+            raise ValueError(f"w_in must be (step, post, in) = ({steps}, {units}, in); got {w_in.shape}.")
+        if w_out.ndim != 3 or (w_out.shape[0], w_out.shape[2]) != (steps, units):
+            raise ValueError(f"w_out must be (step, out, pre) = ({steps}, out, {units}); got {w_out.shape}.")
+        if time.shape != (steps,):
+            raise ValueError(f"time must have one entry a step, ({steps},); got {time.shape}.")
+        for name, array in (("w_rec", w_rec), ("w_in", w_in), ("w_out", w_out), ("time", time)):
+            if not np.all(np.isfinite(array)):
+                raise ValueError(f"{name} holds NaN or infinite entries; drop those steps or repair them.")
+        networks = jax.vmap(LinearRNN)(jnp.asarray(w_rec), jnp.asarray(w_in), jnp.asarray(w_out))
+        return cls(time=jnp.asarray(time), networks=networks, loss=jnp.full(steps, jnp.nan))
+
+    def to_dataset(self):
+        """An `xarray.Dataset` with dims (step, post, pre, in, out) and coordinate `learning_time` on `step`."""
+        import xarray as xr
+
+        data = {"loss": ("step", np.asarray(self.loss)), "w_rec": (("step", "post", "pre"), np.asarray(self.w_rec))}
+        for name, array in self.statistics.items():
+            data[name] = (("step", *(f"{name}_{axis}" for axis in range(1, array.ndim))), np.asarray(array))
+        attrs = {"result": outcome_name(self.result), "convention": "w_rec[step, post, pre] acts as w_rec[step] @ h"}
+        return xr.Dataset(data, {"learning_time": ("step", np.asarray(self.time))}, attrs)
+
+    def _is_shared(self, path) -> bool:
+        return path[0].name in self.shared
