@@ -23,7 +23,7 @@ FLOORS = {
     "learn": 7,
     "theory": 7,
     "inference": 7,
-    "compare": 8,
+    "comparison": 8,
     "studies": 9,
     "report": 10,
     "cli": 11,

@@ -27,8 +27,8 @@ _NAMES = {
     "velocity": "learn.velocity",
     "flow": "learn.flow",
     "train": "learn.train",
-    "compare": "compare",
-    "Comparison": "compare",
+    "compare": "comparison",
+    "Comparison": "comparison",
     "Recording": "inference.recording",
     "fit": "inference.fit",
     "Fit": "inference.result",
@@ -37,6 +37,7 @@ _NAMES = {
     "save": "store",
     "load": "store",
     "RESULTS": "_results",
+    "outcome_name": "_results",
 }
 
 #: Rooms that are used by name: `wp.theory.Outlier()`, `wp.analysis.spectrum(...)`.
@@ -62,8 +63,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from weightpath import analysis, inference, networks, plot, rules, studies, tasks, theory
-    from weightpath._results import RESULTS
-    from weightpath.compare import Comparison, compare
+    from weightpath._results import RESULTS, outcome_name
+    from weightpath.comparison import Comparison, compare
     from weightpath.inference.crossval import cross_validate
     from weightpath.inference.fit import fit
     from weightpath.inference.recording import Recording

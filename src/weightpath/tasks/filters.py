@@ -63,7 +63,7 @@ class RationalFilter(AbstractTask):
             if abscissa >= 0:
                 raise ValueError(
                     "F must be Hurwitz (every eigenvalue in the left half plane); its spectral abscissa is "
-                    f"{abscissa:g}, so the target filter is not square-integrable and its white-noise variance is infinite."
+                    f"{abscissa:g}, so the target is not square-integrable: its white-noise variance is infinite."
                 )
 
     def population(self) -> RationalTarget:

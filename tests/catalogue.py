@@ -1,0 +1,50 @@
+"""One example of every member of every abstract class; the contract tests run over these lists.
+
+Adding a network, task, rule or theory means adding a line here: `test_catalogue.py` fails while one is missing.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from weightpath import BPTT, ContinuousLinearRNN, Integrator, LinearRNN, RateRNN, RationalFilter, Setup, WhiteNoise
+from weightpath.networks.factored import FactoredRNN
+from weightpath.networks.init import gaussian
+from weightpath.theory import Outlier
+
+
+def _normal(index: int, *shape: int):
+    return 0.4 * jax.random.normal(jax.random.fold_in(jax.random.key(7), index), shape)
+
+
+NOISE = WhiteNoise(duration=2.0, dt=0.1, trials=3)
+
+NETWORKS = [
+    ContinuousLinearRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4), dt=0.1),
+    ContinuousLinearRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4), dt=0.1, scheme="zoh"),
+    LinearRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4)),
+    RateRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4), bias=_normal(3, 4), leak=0.1),
+    RateRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4), leak=0.1, form="current", activation="softplus"),
+    FactoredRNN(
+        _normal(0, 4, 2), _normal(1, 4, 2), jnp.ones(2), jnp.ones(2), _normal(2, 1, 4), jnp.zeros(1), jnp.asarray(4.0)
+    ),
+]
+
+TASKS = [
+    Integrator(0.3, noise=NOISE),
+    Integrator(0.3, dt=0.1, noise=NOISE),
+    RationalFilter([[-0.3, -1.0], [1.0, -0.3]], [1.0, 0.0], [1.0, 0.0], noise=NOISE),
+]
+
+RULES = [BPTT()]
+
+THEORIES = [
+    (
+        Outlier(),
+        Setup(
+            gaussian(jax.random.key(0), 5, gain=0.0, read_in_norm=1.0, readout="zero"),
+            Integrator(0.3),
+            BPTT(),
+            train=("w_rec", "w_out"),
+        ),
+    ),
+]

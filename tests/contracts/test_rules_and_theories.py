@@ -1,0 +1,95 @@
+"""What every rule and every theory owes the rest of the library."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from catalogue import NETWORKS, NOISE, RULES, THEORIES
+from weightpath import ContinuousLinearRNN, Integrator, LinearRNN, Setup, loss, outcome_name, velocity
+
+STEPPING = [network for network in NETWORKS if hasattr(network, "w_in") and network.w_in.shape[1] == 1]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("network", STEPPING, ids=lambda network: type(network).__name__)
+class TestSampledVelocity:
+    def test_structure_and_finiteness(self, rule, network):
+        batch = Integrator(0.3, noise=NOISE).sample(jax.random.key(0), 0)
+        state = rule.init(network, batch, jax.random.key(1))
+        moved, _, info = jax.jit(rule.update)(network, batch, state)
+        for leaf, change in zip(jax.tree.leaves(network), jax.tree.leaves(moved), strict=True):
+            assert leaf.shape == change.shape and bool(jnp.all(jnp.isfinite(change)))
+        assert bool(jnp.isfinite(info.loss)) and outcome_name(info.result) == "successful"
+
+    def test_vmap_over_seeds(self, rule, network):
+        task = Integrator(0.3, noise=NOISE)
+
+        def of_seed(seed):
+            batch = task.sample(jax.random.key(0), seed)
+            return rule.update(network, batch, rule.init(network, batch, jax.random.key(1)))[0].w_rec
+
+        batched = jax.vmap(of_seed)(jnp.arange(3))
+        np.testing.assert_allclose(batched[2], of_seed(2), rtol=1e-10, atol=1e-13)
+
+
+#: Which cells rule x network x task have an exact population form.
+EXACT = [
+    (ContinuousLinearRNN(0.1 * jnp.eye(3), jnp.ones(3), jnp.ones(3)), Integrator(0.3)),
+    (LinearRNN(0.1 * jnp.eye(3), jnp.ones(3), jnp.ones(3)), Integrator(0.3, dt=0.1)),
+]
+INEXACT = [
+    (NETWORKS[3], Integrator(0.3)),
+    (LinearRNN(0.1 * jnp.eye(3), jnp.ones(3), jnp.ones(3)), Integrator(0.3)),
+    (ContinuousLinearRNN(0.1 * jnp.eye(3), jnp.ones(3), jnp.ones(3)), Integrator(0.3, dt=0.1)),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize(("network", "task"), EXACT)
+def test_exact_cells_answer(rule, network, task):
+    setup = Setup(network, task, rule, train=("w_rec", "w_out"))
+    moved = velocity(setup)
+    assert moved.w_rec.shape == network.w_rec.shape
+    np.testing.assert_array_equal(moved.w_in, jnp.zeros_like(network.w_in))
+    # A velocity of steepest descent lowers the loss at the rate of its squared norm.
+    step = eqx.tree_at(lambda s: s.network, setup, jax.tree.map(lambda a, b: a + 1e-6 * b, network, moved))
+    slope = (loss(step) - loss(setup)) / 1e-6
+    np.testing.assert_allclose(slope, -sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(moved)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize(("network", "task"), INEXACT)
+def test_other_cells_name_all_three(rule, network, task):
+    with pytest.raises(ValueError, match=type(network).__name__) as caught:
+        loss(Setup(network, task, rule, train=("w_rec",)))
+    assert type(rule).__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize(("theory", "setup"), THEORIES, ids=lambda value: type(value).__name__)
+class TestTheories:
+    def test_measure_and_predict_agree_in_shape(self, theory, setup):
+        measured = theory.measure(setup.network, setup)
+        predicted = theory.predict(setup, jnp.array([0.0, 0.5]))
+        assert measured.shape == (len(theory.coords),)
+        assert predicted.shape == (2, len(theory.coords))
+        np.testing.assert_allclose(measured, predicted[0], atol=1e-12)
+
+    def test_says_its_regime_and_its_source(self, theory, setup):
+        assert outcome_name(theory.regime(setup)) == "successful"
+        assert "arXiv" in theory.reference
+
+    def test_compiles_once_for_other_values(self, theory, setup):
+        traces = []
+
+        @eqx.filter_jit
+        def field(coords, setup):
+            traces.append(1)
+            return theory.vector_field(0.0, coords, setup)
+
+        coords = theory.measure(setup.network, setup)
+        for decay in (0.2, 0.3, 0.5):
+            field(coords, eqx.tree_at(lambda s: s.task, setup, Integrator(decay)))
+        assert len(traces) == 1
+
+
