@@ -35,6 +35,11 @@ class Trajectory(eqx.Module):
     shared: tuple[str, ...] = eqx.field(default=(), static=True)
     statistics: dict[str, Array] = eqx.field(default_factory=dict)
     """Named quantities recorded on the way, each with a leading step axis."""
+    follows_velocity: bool = eqx.field(default=True, static=True)
+    """Whether the weights moved along the rule's velocity (a flow, or plain gradient steps); False for optimisers that
+    rescale or remember gradients (Adam, momentum), for which no reduced theory holds."""
+    only_last: bool = eqx.field(default=False, static=True)
+    """The run recorded statistics; `networks` holds the last network alone, with a step axis of length 1."""
 
     def __len__(self) -> int:
         return self.time.shape[0]
@@ -46,13 +51,21 @@ class Trajectory(eqx.Module):
         """
         if not -len(self) <= step < len(self):
             raise IndexError(f"step {step} is outside the trajectory, which has {len(self)} steps.")
+        if self.only_last:
+            self._check_kept(step)
+            step = 0
         network = jax.tree_util.tree_map_with_path(
             lambda path, leaf: leaf if self._is_shared(path) else leaf[step], self.networks
         )
         return self.lift.network(network) if lifted and self.lift is not None else network
 
     def map(self, fn: Callable[[AbstractNetwork], Array]) -> Array:
-        """`fn` of every network, stacked along `step`; a small projection is passed as it is."""
+        """`fn` of every network, stacked along `step`; a small projection is passed as it is.
+
+        **Raises:** ValueError when the run kept statistics and the last network only.
+        """
+        if self.only_last:
+            self._check_kept(0)
         moving, fixed = eqx.partition(
             self.networks,
             jax.tree_util.tree_map_with_path(lambda path, leaf: not self._is_shared(path), self.networks),
@@ -108,11 +121,20 @@ class Trajectory(eqx.Module):
         """An `xarray.Dataset` with dims (step, post, pre, in, out) and coordinate `learning_time` on `step`."""
         import xarray as xr
 
-        data = {"loss": ("step", np.asarray(self.loss)), "w_rec": (("step", "post", "pre"), np.asarray(self.w_rec))}
+        data = {"loss": ("step", np.asarray(self.loss))}
+        if not self.only_last:
+            data["w_rec"] = (("step", "post", "pre"), np.asarray(self.w_rec))
         for name, array in self.statistics.items():
             data[name] = (("step", *(f"{name}_{axis}" for axis in range(1, array.ndim))), np.asarray(array))
         attrs = {"result": outcome_name(self.result), "convention": "w_rec[step, post, pre] acts as w_rec[step] @ h"}
         return xr.Dataset(data, {"learning_time": ("step", np.asarray(self.time))}, attrs)
+
+    def _check_kept(self, step: int) -> None:
+        if step not in (-1, len(self) - 1):
+            raise ValueError(
+                "this run recorded statistics and kept only its last network; use trajectory.statistics, "
+                'trajectory.network(-1), or record with wp.Record(every=..., what="networks").'
+            )
 
     def _is_shared(self, path) -> bool:
         return path[0].name in self.shared

@@ -1,0 +1,1 @@
+"""Learning: exact losses and velocities, the continuous flow of the weights, and training in discrete steps."""

@@ -16,6 +16,8 @@ class AbstractNetwork(eqx.Module):
     """
 
     w_rec: AbstractVar[Array]
+    w_in: AbstractVar[Array]
+    w_out: AbstractVar[Array]
 
     @abstractmethod
     def initial(self) -> Float[Array, " unit"]:

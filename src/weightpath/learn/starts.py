@@ -1,0 +1,91 @@
+"""Initial networks from which exact learning cannot start, or goes nowhere: what to tell the user."""
+
+import warnings
+
+import jax
+import numpy as np
+
+from weightpath.learn.stability import is_stable, is_traced, unstable_message
+from weightpath.networks.linear import ContinuousLinearRNN
+from weightpath.setup import Setup
+
+
+def check_start(setup: Setup) -> None:
+    """Refuse unstable networks and exact stationary starts of a network without input or output.
+
+    **Raises:** ValueError.
+    Warns when a resonant target meets a start that can never grow its pair of eigenvalues.
+    """
+    network = setup.network
+    if any(is_traced(leaf) for leaf in jax.tree.leaves(network)):
+        return
+    if not is_stable(network):
+        raise ValueError(unstable_message(network))
+    _check_input_and_output(setup)
+    _warn_of_rank_one(setup)
+
+
+def check_sampling(setup: Setup) -> None:
+    """Refuse a step too large for the network, and warn of the bias of coarse steps and short trials.
+
+    **Raises:** ValueError.
+    """
+    network, noise, target = setup.network, getattr(setup.task, "noise", None), setup.task.population()
+    if not isinstance(network, ContinuousLinearRNN) or noise is None or target is None or target.dt is not None:
+        return
+    if network.scheme == "euler" and network.dt is not None:
+        eigenvalues = np.linalg.eigvals(np.asarray(network.w_rec))
+        decaying = eigenvalues[eigenvalues.real < 1]
+        limit = np.min(2 * (1 - decaying.real) / np.abs(1 - decaying) ** 2, initial=np.inf)
+        if network.dt >= limit:
+            raise ValueError(f"dt too large: Euler steps of dt={network.dt} are unstable; need dt < {limit:.6g}.")
+    decay = float(np.min(-np.linalg.eigvals(np.asarray(target.transition)).real))
+    if network.scheme == "euler" and noise.dt * decay > 0.2:
+        warnings.warn(
+            f"coarse steps: the optimal decay of an Euler network differs from the target's {decay:.4g} by "
+            f'{decay**2 * noise.dt / 2:.3g}. Use a smaller dt, or scheme="zoh".',
+            stacklevel=4,
+        )
+    if noise.duration * decay < 4:
+        bias = -np.expm1(-2 * decay * noise.duration) / (2 * decay * noise.duration)
+        warnings.warn(
+            f"short trials: duration x decay = {noise.duration * decay:.3g} < 4, the loss at the start is too small by "
+            f"{100 * bias:.3g} % and learning lags behind the exact flow. Use longer trials.",
+            stacklevel=4,
+        )
+
+
+def _check_input_and_output(setup: Setup) -> None:
+    no_input = not np.any(np.asarray(setup.network.w_in))
+    no_output = not np.any(np.asarray(setup.network.w_out))
+    if no_input and "w_in" not in setup.train:
+        raise ValueError(
+            "no input reaches the network (w_in is zero and frozen): the gradient is identically zero. "
+            "Give w_in a nonzero start."
+        )
+    if no_output and "w_out" not in setup.train:
+        raise ValueError(
+            "no output reads the network (w_out is zero and frozen): the gradient is identically zero. "
+            "Give w_out a nonzero start."
+        )
+    if no_input and no_output:
+        raise ValueError(
+            "w_in and w_out are both zero: learning starts exactly on a saddle, where every velocity is zero. "
+            "Add a small random part (norm eps; learning time grows as log(1/eps))."
+        )
+
+
+def _warn_of_rank_one(setup: Setup) -> None:
+    """A resonant target, W0 = 0 and a read-out along the read-in: rank one for ever."""
+    network, target = setup.network, setup.task.population()
+    if is_traced(target.transition) or "w_rec" not in setup.train or np.any(np.asarray(network.w_rec)):
+        return
+    resonant = np.any(np.abs(np.linalg.eigvals(np.asarray(target.transition)).imag) > 0)
+    directions = np.concatenate([np.asarray(network.w_in).T, np.asarray(network.w_out)])
+    if resonant and np.linalg.matrix_rank(directions) == 1:
+        warnings.warn(
+            "w_rec starts at zero and w_out is parallel to w_in: the rank-one subspace is invariant under learning and "
+            "the conjugate pair of eigenvalues cannot form. Add a small component of w_out across w_in.",
+            UserWarning,
+            stacklevel=4,
+        )

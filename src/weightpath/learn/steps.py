@@ -1,0 +1,110 @@
+"""Discrete learning steps, compiled in chunks of any length."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from weightpath._results import RESULTS
+from weightpath._types import Array, Bool, Float, Int, Key, PyTree
+from weightpath.learn.integrate import trained_part
+from weightpath.learn.velocity import exact_loss, exact_velocity
+from weightpath.networks.base import AbstractNetwork
+from weightpath.rules.base import Info
+from weightpath.setup import Setup
+
+#: A batch loss this many times the first one (or that of a silent network, if larger) counts as divergence.
+DIVERGED = 1e6
+
+
+class Progressed(eqx.Module):
+    """Where a run stands between two chunks."""
+
+    trained: PyTree
+    previous: PyTree
+    """Trained weights one step before; the last ones known to be good while `trained` is untried."""
+    optimiser: PyTree
+    rule: PyTree
+    step: Int[Array, ""]
+    scale: Float[Array, ""]
+    """Loss against which divergence is judged."""
+    result: RESULTS
+
+
+def start(setup: Setup, optimiser: optax.GradientTransformation, key: Key | None) -> Progressed:
+    """The state before the first step."""
+    trained, _ = trained_part(setup)
+    memory, scale = None, jnp.asarray(jnp.inf)
+    if key is not None:
+        batch = setup.task.sample(key, 0)
+        memory = setup.rule.init(setup.network, batch, key)
+        # A network that starts at the solution is judged by the loss of a silent one.
+        scale = jnp.maximum(sampled_loss(setup, memory, key, 0), batch.criterion(jnp.zeros_like(batch.targets)))
+    return Progressed(trained, trained, optimiser.init(trained), memory, jnp.asarray(0), scale, RESULTS.successful)
+
+
+@eqx.filter_jit
+def advance(
+    state: Progressed, setup: Setup, optimiser: optax.GradientTransformation, key: Key | None, until: Int[Array, ""]
+) -> Progressed:
+    """Learn until step `until`, or until the first failure, after which the last good weights stand."""
+    _, frozen = trained_part(setup)
+
+    def unfinished(state):
+        return (state.step < until) & (state.result == RESULTS.successful)
+
+    def body(state):
+        here = setup.with_network(eqx.combine(state.trained, frozen))
+        velocity, memory, info = _velocity(here, state.rule, key, state.step)
+        moving = trained_part(here.with_network(velocity))[0]
+        result = _judged(moving, info, state.scale)
+        good = result == RESULTS.successful
+        downhill = jax.tree.map(jnp.negative, moving)
+        updates, memory_of_optimiser = optimiser.update(downhill, state.optimiser, state.trained)
+        moved = Progressed(
+            optax.apply_updates(state.trained, updates),
+            state.trained,
+            memory_of_optimiser,
+            memory,
+            state.step + 1,
+            state.scale,
+            RESULTS.successful,
+        )
+        stopped = Progressed(
+            state.previous,
+            state.previous,
+            state.optimiser,
+            state.rule,
+            jnp.maximum(state.step - 1, 0),
+            state.scale,
+            result,
+        )
+        return jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, stopped)
+
+    return jax.lax.while_loop(unfinished, body, state)
+
+
+@eqx.filter_jit
+def sampled_loss(setup: Setup, memory: PyTree, key: Key, step: Int[Array, ""] | int) -> Float[Array, ""]:
+    """Loss of the setup's network on the batch of `step`, which it has not learned from yet."""
+    return setup.rule.update(setup.network, setup.task.sample(key, step), memory)[2].loss
+
+
+recorded_loss = eqx.filter_jit(exact_loss)
+
+
+def _velocity(setup: Setup, memory: PyTree, key: Key | None, step: Array) -> tuple[AbstractNetwork, PyTree, Info]:
+    if key is None:
+        velocity, info = exact_velocity(setup)
+        return velocity, memory, info
+    velocity, memory, info = setup.rule.update(setup.network, setup.task.sample(key, step), memory)
+    return setup.masked(velocity), memory, info
+
+
+def _judged(velocity: PyTree, info: Info, scale: Array) -> RESULTS:
+    """The rule's own outcome, else nonfinite, else diverged, else success."""
+    finite: Bool[Array, ""] = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(velocity)]))
+    diverged = info.loss > DIVERGED * scale
+    found = RESULTS.where(diverged, RESULTS.diverged, RESULTS.successful)
+    found = RESULTS.where(finite, found, RESULTS.nonfinite)
+    return RESULTS.where(info.result == RESULTS.successful, found, info.result)

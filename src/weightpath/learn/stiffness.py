@@ -1,0 +1,43 @@
+"""Which solver suits a flow: a closed form, explicit for large or mild problems, implicit for small stiff ones."""
+
+import math
+
+import jax
+import numpy as np
+
+from weightpath._types import Array, Float
+from weightpath.learn.integrate import trained_part
+from weightpath.learn.stability import is_traced
+from weightpath.rules.backprop import BPTT
+from weightpath.setup import Setup
+
+SOLVERS = ("auto", "explicit", "implicit")
+#: An implicit step forms and factors a Jacobian of this many variables squared; beyond, explicit steps are cheaper.
+LARGEST_JACOBIAN = 100
+#: Explicit steps that cost about as much as the compilation of an implicit solver.
+MANY_STEPS = 1000
+
+
+def choose_solver(solver: str, setup: Setup, end: Float[Array, ""], exact: bool) -> str:
+    r"""Resolve "auto" to "explicit", "implicit" or, for the gradient of a lone read-out or read-in, "linear".
+
+    Near the optimum the fastest rate of an exact flow is about $\eta_w/(4 c^3)$, c the smallest decay rate of the
+    target (integration of white noise; `integrator.md` 2.4 derives the scaled Hessian), and an explicit solver of
+    order 8 takes about $end\,\eta_w/(16 c^3)$ steps.
+
+    **Raises:** ValueError for an unknown name.
+    """
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}.")
+    if solver != "auto":
+        return solver
+    if exact and isinstance(setup.rule, BPTT) and setup.train in (("w_out",), ("w_in",)):
+        return "linear"
+    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trained_part(setup)[0]))
+    target = setup.task.population()
+    rate = setup.rates.get("w_rec", 0.0)
+    if not exact or size > LARGEST_JACOBIAN or any(map(is_traced, (target.transition, rate, end))):
+        return "explicit"
+    poles = np.linalg.eigvals(np.asarray(target.transition))
+    decay = np.min(-poles.real) if target.dt is None else np.min(1 - np.abs(poles))
+    return "implicit" if float(end) * float(rate) / (16 * decay**3) > MANY_STEPS else "explicit"

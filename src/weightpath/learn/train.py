@@ -1,0 +1,158 @@
+"""Training in discrete steps with any optax optimiser."""
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from weightpath._progress import resolve_progress
+from weightpath._results import RESULTS, outcome_name
+from weightpath._types import Key
+from weightpath.learn.integrate import trained_part
+from weightpath.learn.record import Interrupted, Record
+from weightpath.learn.starts import check_sampling, check_start
+from weightpath.learn.steps import Progressed, advance, recorded_loss, sampled_loss, start
+from weightpath.learn.velocity import check_exact, missing_exact_form
+from weightpath.setup import Setup
+from weightpath.trajectory import Trajectory
+
+
+def train(
+    setup: Setup,
+    optimiser: optax.GradientTransformation,
+    steps: int,
+    *,
+    record: Record,
+    learning_rate: float | None = None,
+    progress: bool | Callable | None = None,
+    throw: bool = True,
+    key: Key | None = None,
+) -> Trajectory:
+    r"""Train the setup's network for `steps` steps of an optax `optimiser`; the gradient is minus the rule's velocity.
+
+    A task made with `noise` (and any task without exact form) is trained on a fresh batch at each step and needs a
+    `key`; a task without noise is trained on the exact velocity of infinite data. Rates of the setup multiply the
+    velocity before the optimiser sees it.
+
+    **Arguments:**
+    - `optimiser`: build it once; a new optax object means a new compilation.
+    - `record`: what is kept, and how often (`wp.Record(every=...)`).
+    - `learning_rate`: learning time per step. None reads it off a plain optimiser (`optax.sgd(rate)`: no memory, update
+      proportional to the gradient); otherwise, as for Adam, momentum or schedules, `trajectory.time` is the step count.
+    - `progress`: True or None (on a terminal) shows a bar on standard error; a callable is told.
+    - `throw`: raise when training fails; otherwise the trajectory ends at the last good weights, with the reason in
+      `result` (`unstable`, `diverged`: batch loss above 1e6 times the first, `nonfinite`).
+
+    `trajectory.loss` is the exact loss where the setup has one (64-bit mode; infinite once the network has no
+    stationary state), else the loss on the step's fresh batch, which sampled runs also keep as
+    `statistics["batch_loss"]`. Ctrl-C raises `Interrupted`, a KeyboardInterrupt whose `.trajectory` holds what is done.
+
+    **Raises:** ValueError for bad arguments and for starts that cannot learn; RuntimeError on failure when `throw`.
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1; got {steps}.")
+    key = _checked_key(setup, key)
+    rate = time_per_step(optimiser) if learning_rate is None else learning_rate
+    run = _Run(setup, optimiser, key, 1.0 if rate is None else float(rate), record)
+    with resolve_progress(progress) as report:
+        try:
+            for state in run.chunks(steps):
+                report("train", int(state.step), steps, loss=run.losses[-1])
+        except KeyboardInterrupt:
+            raise Interrupted(run.trajectory(RESULTS.successful)) from None
+    trajectory = run.trajectory(state.result)
+    if throw and not bool(state.result == RESULTS.successful):
+        name, reason = outcome_name(state.result), RESULTS[state.result]
+        raise RuntimeError(f"wp.train stopped after step {int(state.step)} of {steps} ({name}): {reason}")
+    return trajectory
+
+
+class _Run:
+    """A run in progress: the records so far. Lives within one call of `train`."""
+
+    def __init__(self, setup: Setup, optimiser, key: Key | None, rate: float, record: Record):
+        self.setup, self.optimiser, self.key, self.rate, self.record = setup, optimiser, key, rate, record
+        self.exact = jax.config.jax_enable_x64 and missing_exact_form(setup) is None
+        self.steps, self.losses, self.networks, self.statistics = [], [], [], []
+
+    def chunks(self, steps: int):
+        """Advance from record to record until the end or a failure; yields the state after each record."""
+        state = start(self.setup, self.optimiser, self.key)
+        self.keep(state)
+        for until in [*range(self.record.every, steps, self.record.every), steps]:
+            state = advance(state, self.setup, self.optimiser, self.key, jnp.asarray(until))
+            # After a failure the state is the last good one, possibly from before the last record.
+            self.drop_from(int(state.step))
+            self.keep(state)
+            yield state
+            if not bool(state.result == RESULTS.successful):
+                return
+
+    def drop_from(self, step: int) -> None:
+        """Forget the records made at `step` and later."""
+        good = bisect_left(self.steps, step)
+        for records in (self.steps, self.losses, self.networks, self.statistics):
+            del records[good:]
+
+    def keep(self, state: Progressed) -> None:
+        """Add the present network to the records."""
+        network = eqx.combine(state.trained, trained_part(self.setup)[1])
+        here, statistics = self.setup.with_network(network), self.record.statistics(network)
+        if self.key is not None:
+            statistics["batch_loss"] = sampled_loss(here, state.rule, self.key, state.step)
+        self.losses.append(float(recorded_loss(here) if self.exact else statistics["batch_loss"]))
+        self.steps.append(int(state.step))
+        if self.record.what != "networks":
+            self.networks.clear()
+        self.networks.append(network)
+        self.statistics.append(statistics)
+
+    def trajectory(self, result: RESULTS) -> Trajectory:
+        """The records as a trajectory."""
+        return Trajectory(
+            time=self.rate * jnp.asarray(self.steps, dtype=float),
+            networks=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.networks),
+            loss=jnp.asarray(self.losses),
+            setup=self.setup,
+            result=result,
+            follows_velocity=time_per_step(self.optimiser) is not None,
+            only_last=self.record.what != "networks",
+            statistics=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.statistics),
+        )
+
+
+def time_per_step(optimiser: optax.GradientTransformation) -> float | None:
+    """Learning rate of a plain gradient step, None for an optimiser with memory or whose step is not proportional."""
+    weight = jnp.ones(2)
+    state = optimiser.init(weight)
+    if jax.tree.leaves(state):
+        return None
+    probes = [jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.5])]
+    answers = [np.asarray(optimiser.update(probe, state, weight)[0]) for probe in probes]
+    rates = np.concatenate([-answer / np.asarray(probe) for answer, probe in zip(answers, probes, strict=True)])
+    return float(rates[0]) if np.allclose(rates, rates[0], rtol=1e-6, atol=0) else None
+
+
+def _checked_key(setup: Setup, key: Key | None) -> Key | None:
+    """The key when batches are sampled, None when the exact velocity is used.
+
+    **Raises:** ValueError for a key that is missing or not needed, and what `check_start`, `check_sampling` refuse.
+    """
+    sampled = getattr(setup.task, "noise", None) is not None or setup.task.population() is None
+    if not sampled:
+        check_exact(setup, "wp.train on a task without noise")
+        check_start(setup)
+        if key is not None:
+            raise ValueError(
+                "a key was given, but the task has no noise to sample: training follows the exact velocity. "
+                "Leave the key out, or give the task noise=WhiteNoise(duration, dt, trials)."
+            )
+        return None
+    if key is None:
+        raise ValueError("this task is sampled at each step; give wp.train a key=jax.random.key(seed).")
+    check_sampling(setup)
+    return key

@@ -1,0 +1,87 @@
+"""Exact loss and velocity of a learning problem, where the expectation over its noise is known."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from weightpath._precision import require_x64
+from weightpath._types import Array, Float
+from weightpath.learn.stability import is_traced, unstable_message
+from weightpath.networks.base import AbstractNetwork
+from weightpath.rules.base import Info
+from weightpath.rules.population import NoExactForm, population_loss
+from weightpath.setup import Setup
+
+
+def loss(setup: Setup) -> Float[Array, ""]:
+    r"""Exact loss $L = \tfrac12\langle|y-y^*|^2\rangle$ of the setup's network on its task, in the stationary state.
+
+    It is a property of network and task: which weights are trained, and by which rule, does not matter. Differentiable;
+    under `jit` or `vmap` the loss of an unstable network is infinite.
+
+    **Raises:** ValueError when the task has no exact form for the network, when the network is unstable, in 32-bit
+    mode.
+    """
+    check_exact(setup, "wp.loss")
+    value = _loss(setup)
+    if not is_traced(value) and not jnp.isfinite(value):
+        raise ValueError(unstable_message(setup.network))
+    return value
+
+
+def velocity(setup: Setup) -> AbstractNetwork:
+    r"""Exact velocity d(weights)/d(learning time) of the setup, rates included, zero on frozen weights.
+
+    For `BPTT` this is $-\eta\,\partial L/\partial\theta$ of `wp.loss`. The value has the structure of the network:
+    `velocity.w_rec` (post, pre) and so on. Under `jit` or `vmap` the velocity of an unstable network is NaN.
+
+    **Raises:** ValueError naming rule, network and task when there is no exact form; when the network is unstable; in
+    32-bit mode.
+    """
+    check_exact(setup, "wp.velocity")
+    value = _velocity(setup)
+    if not is_traced(value.w_rec) and not jnp.all(jnp.isfinite(value.w_rec)):
+        raise ValueError(unstable_message(setup.network))
+    return value
+
+
+def exact_velocity(setup: Setup) -> tuple[AbstractNetwork, Info]:
+    """Masked velocity in the infinite data limit, and what the rule found on the way."""
+    value, info = setup.rule.population(setup.network, setup.task.population())
+    return setup.masked(value), info
+
+
+def exact_loss(setup: Setup) -> Float[Array, ""]:
+    """The stationary loss, infinite for an unstable network."""
+    return population_loss(setup.network, setup.task.population())
+
+
+_loss = eqx.filter_jit(exact_loss)
+_velocity = eqx.filter_jit(lambda setup: exact_velocity(setup)[0])
+
+
+def missing_exact_form(setup: Setup) -> str | None:
+    """Why the setup has no exact velocity, naming rule, network and task; None when it has one."""
+    rule, network, task = (type(part).__name__ for part in (setup.rule, setup.network, setup.task))
+    if setup.task.population() is None:
+        return f"{rule} has no exact form for {network} on {task}: the task has no target of infinite data"
+    try:
+        jax.eval_shape(lambda: exact_velocity(setup)[0])
+    except NoExactForm as reason:
+        return f"{str(reason).rstrip('.')} (task: {task})"
+    return None
+
+
+def check_exact(setup: Setup, what: str) -> None:
+    """Refuse 32-bit numbers and setups without an exact form.
+
+    **Raises:** ValueError.
+    """
+    require_x64(what)
+    reason = missing_exact_form(setup)
+    if reason is not None:
+        raise ValueError(f"{what}: {reason}. Use wp.train, or wp.flow with a batch.")
+    if setup.network.w_rec.dtype != jnp.float64:
+        raise ValueError(
+            f"{what} needs 64-bit weights; w_rec is {setup.network.w_rec.dtype}. Make the network from float64 arrays."
+        )
