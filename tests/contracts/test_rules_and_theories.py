@@ -76,7 +76,8 @@ class TestTheories:
         np.testing.assert_allclose(measured, predicted[0], atol=1e-12)
 
     def test_says_its_regime_and_its_source(self, theory, setup):
-        assert outcome_name(theory.regime(setup)) == "successful"
+        regime = theory.regime(setup)
+        assert regime.inside and outcome_name(regime.result) == "successful"
         assert "arXiv" in theory.reference
 
     def test_compiles_once_for_other_values(self, theory, setup):

@@ -1,0 +1,5 @@
+"""Analyses of weights and of their paths, for simulated and for inferred networks alike."""
+
+from weightpath.analysis.spectrum import Spectrum, spectrum
+
+__all__ = ["Spectrum", "spectrum"]
