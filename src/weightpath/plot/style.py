@@ -1,4 +1,4 @@
-"""The look of every figure, applied to each figure by itself: colours, sizes, and how theory and simulation are drawn."""
+"""The look of every figure, applied to each by itself: colours, sizes, and how theory and simulation are drawn."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def figure(
 ) -> tuple[Figure, Any]:
     """An empty figure and its axes (one `Axes`, or an array of them as `matplotlib` gives it).
 
-    Arguments: `width` and `height` in inches (default height: 0.62 of a column's width for each row, at most 3.2);
+    Arguments: `width` and `height` in inches (default height: 0.8 of a column's width for each row, 2.4 to 3.2);
     `subplots` goes to `Figure.subplots` (`sharex`, `width_ratios`, ...).
     """
     from matplotlib.figure import Figure as NewFigure  # not pyplot, which would keep the figure in global state
 
-    height = rows * min(3.2, max(2.2, 0.62 * width / columns)) if height is None else height
+    height = rows * min(3.2, max(2.4, 0.8 * width / columns)) if height is None else height
     new = NewFigure(figsize=(width, height), layout="constrained", facecolor="white")
     axes = new.subplots(rows, columns, **subplots)
     for ax in np.atleast_1d(axes).flat:
@@ -96,7 +96,7 @@ def axis_label(variable: Any) -> str:
 
 
 def save_figure(drawn: Figure, path: Path) -> Path:
-    """Write a figure in the format of the path's ending (svg, pdf, png), text as shapes so that it looks the same anywhere.
+    """Write a figure in the format of the path's ending (svg, pdf, png), with text as shapes: alike on every machine.
 
     SVG files carry no date and no random identifiers: the same figure gives the same bytes.
     """

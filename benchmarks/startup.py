@@ -1,0 +1,40 @@
+"""How long a person waits before anything happens: importing the package and asking for help.
+
+    ./run python benchmarks/startup.py
+"""
+
+import subprocess
+import sys
+import time
+
+from harness import table
+
+
+def wall(*command: str) -> float:
+    """Least wall time of five runs of a command, in seconds."""
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def main() -> None:
+    empty = wall(sys.executable, "-c", "pass")
+    package = wall(sys.executable, "-c", "import weightpath")
+    program = wall("weightpath", "--help")
+    jax = wall(sys.executable, "-c", "import jax")
+    table(
+        "Start-up (wall seconds, best of 5)",
+        [
+            ("an empty Python program", f"{empty:.3f} s", ""),
+            ("import weightpath", f"{package:.3f} s", "< 0.3 s"),
+            ("weightpath --help", f"{program:.3f} s", "< 1 s"),
+            ("import jax, for comparison", f"{jax:.3f} s", f"{jax / package:.1f} x import weightpath"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

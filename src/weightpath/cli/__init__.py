@@ -1,0 +1,5 @@
+"""The command line: one program, the same verbs as the library."""
+
+from weightpath.cli.entry import main
+
+__all__ = ["main"]

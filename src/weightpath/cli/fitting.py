@@ -1,0 +1,39 @@
+"""Command `fit`: low-tensor-rank RNNs for a recording in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from weightpath.cli.arguments import FitOptions, parse
+from weightpath.cli.environment import working
+from weightpath.cli.output import emit, say
+from weightpath.cli.running import REPORT_FILE, run_text, write_page
+
+
+def fit(arguments: Sequence[str]) -> int:
+    """`weightpath fit DATA`: says what it understood of the file, then fits, compares and writes a report."""
+    options = parse(FitOptions, "fit", arguments, "Fit low-tensor-rank RNNs to a recording, with controls.")
+    chosen = {name: getattr(options, name) for name in ("units", "iterations", "seed")}
+    with working():
+        from weightpath.studies.fit_recording import fit_recording
+
+        finished = fit_recording(
+            options.data,
+            array=options.array,
+            dims=options.dims or None,
+            condition=options.condition,
+            epoch=options.epoch,
+            bin=options.bin,
+            rank=options.rank,
+            seeds=options.seeds,
+            scheme=options.scheme,
+            out=options.out,
+            force=options.force,
+            progress=False if options.output.quiet else None,
+            say=partial(say, options.output),
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+        page = write_page([finished.directory], finished.directory / REPORT_FILE)
+    emit(options.output, finished.summary(), run_text(finished, page))
+    return 0 if finished.passed else 1

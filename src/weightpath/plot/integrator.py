@@ -1,0 +1,134 @@
+"""Panels of the study `integrate-white-noise`, drawn from its dataset into given axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from weightpath.plot.style import COLOURS, FAINT, MUTED, finish, simulated, theory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from xarray import Dataset
+else:
+    Axes = Dataset = Any
+
+LEARNING_TIME = "learning time [learning rate × steps]"
+
+
+def plot_outlier(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Outlier eigenvalue against learning time: networks (mean and s.d.) and theory, with the bulk and the target."""
+    time, outlier = dataset.learning_time.values, dataset.outlier.values
+    gain, target = dataset.attrs["gain"], 1 - dataset.attrs["decay"]
+    if gain > 0:
+        ax.axhspan(-gain, gain, color=FAINT, zorder=0, label="initial bulk")
+    ax.axhline(target, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="pole of the target")
+    theory(ax, time, dataset.predicted_outlier.values)
+    label = f"{outlier.shape[0]} networks, N={dataset.attrs['units']}"
+    simulated(ax, time, outlier.mean(0), spread=outlier.std(0), label=label)
+    finish(ax, x=LEARNING_TIME, y="outlier eigenvalue of W")
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.32 * (high - low))  # room for the legend above the data
+    ax.legend(frameon=False, fontsize=8, loc="upper left", ncols=2, columnspacing=1.0)
+    return ax
+
+
+def plot_loss(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Loss against learning time on a logarithmic axis."""
+    time, loss = dataset.learning_time.values, dataset.loss.values
+    floor = 1e-9 * loss[:, 0].mean()
+    theory(ax, time, np.maximum(dataset.predicted_loss.values, floor))
+    logs = np.log(np.maximum(loss, floor))
+    middle = np.exp(logs.mean(0))
+    simulated(ax, time, middle, label="networks")
+    ax.fill_between(
+        time, np.exp(logs.mean(0) - logs.std(0)), np.exp(logs.mean(0) + logs.std(0)),
+        color=COLOURS[1], alpha=0.2, linewidth=0,
+    )  # fmt: skip
+    ax.set_yscale("log")
+    return finish(ax, x=LEARNING_TIME, y="loss", legend=True)
+
+
+def plot_spectrum(dataset: Dataset, *, ax: Axes, whole: bool) -> Axes:
+    """Eigenvalues of one network before and after learning: the `whole` plane with the outlier, or the bulk alone."""
+    gain, target = dataset.attrs["gain"], 1 - dataset.attrs["decay"]
+    _disk(ax, gain)
+    if whole:
+        theory(ax, dataset.predicted_outlier.values, np.zeros(dataset.sizes["step"]), label="outlier's path, theory")
+        ax.plot([target], [0], marker="+", markersize=13, color=MUTED, linestyle="none", label="pole of the target")
+    for phase, style in (
+        ("before", {"marker": "o", "markersize": 5.5, "markerfacecolor": "none", "color": COLOURS[0]}),
+        ("after", {"marker": "o", "markersize": 2.8, "color": COLOURS[1]}),
+    ):
+        values = dataset.sel(phase=phase)
+        ax.plot(values.eigenvalue_re, values.eigenvalue_im, linestyle="none", label=f"{phase} learning", **style)
+    ax.set_aspect("equal", adjustable="box")
+    if whole:
+        low, high = min(-gain, target) - 0.08, max(gain, target) + 0.08
+        ax.set_xlim(low, high)
+        ax.set_ylim(-0.36 * (high - low), 0.36 * (high - low))
+    else:
+        edge = 1.4 * max(gain, 1e-3)
+        ax.set_xlim(-edge, edge)
+        ax.set_ylim(-edge, edge)
+        ax.set_xticks([-gain, 0, gain])
+        ax.set_yticks([-gain, 0, gain])
+    title = "the whole plane" if whole else "the bulk, enlarged"
+    finish(ax, x="Re eigenvalue of W", y="Im eigenvalue of W", title=title)
+    if whole:
+        ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
+    return ax
+
+
+def _disk(ax: Axes, radius: float) -> None:
+    from matplotlib.patches import Circle
+
+    label = f"disk of radius {radius:g}"
+    ax.add_patch(Circle((0, 0), radius, facecolor=FAINT, edgecolor=MUTED, linewidth=0.8, label=label, zorder=0))
+
+
+def plot_filters(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Responses to a unit pulse at three stages of learning, and the target filter."""
+    time = dataset.time.values
+    theory(ax, time, dataset.target_filter.values, label="target")
+    for stage, colour, marker in zip(dataset.stage.values, (COLOURS[0], COLOURS[2], COLOURS[1]), "s^o", strict=True):
+        at = float(dataset.stage_time.sel(stage=stage))
+        simulated(
+            ax, time, dataset["filter"].sel(stage=stage).values,
+            label=f"{stage} (learning time {at:.3g})", color=colour, marker=marker,
+        )  # fmt: skip
+    return finish(ax, x="time after pulse [membrane time constants]", y="response to a unit pulse", legend=True)
+
+
+def plot_filter_error(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Difference of the learned filter from the target."""
+    difference = dataset["filter"].sel(stage="after").values - dataset.target_filter.values
+    ax.axhline(0, color=MUTED, linewidth=1)
+    simulated(ax, dataset.time.values, difference, label="network after learning")
+    ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
+    return finish(ax, x="time after pulse [membrane time constants]", y="response minus target")
+
+
+def plot_learning_time(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Learning time to 1% of the initial loss against the decay of the target."""
+    ax.axhline(float(dataset.collapse_time), color=MUTED, linewidth=1.2, linestyle=":", label="limit of slow targets")
+    theory(ax, dataset.decay.values, dataset.predicted_time.values)
+    simulated(ax, dataset.network_decay.values, dataset.measured_time.values, label="networks")
+    ax.set_xscale("log")
+    ax.set_ylim(0, None)
+    return finish(ax, x=_DECAY, y="learning time to 1% loss", legend=True)
+
+
+def plot_steps(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Steps of gradient descent to 1% of the initial loss, at half the largest stable learning rate."""
+    steps = 2 * dataset.predicted_time.values / dataset.largest_rate.values
+    theory(ax, dataset.decay.values, steps, label="theory: time / learning rate")
+    simulated(ax, dataset.descent_decay.values, dataset.descent.values, label="gradient descent")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.margins(y=0.12)
+    return finish(ax, x=_DECAY, y="steps to 1% loss", legend=True)
+
+
+_DECAY = "target decay c* [1/membrane time constant]"

@@ -1,0 +1,41 @@
+"""Papers' results as programs: each study has settings, a run, checks against stated numbers, and figures."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+
+from weightpath.studies.base import Check, CheckResult, Settings, Study
+
+__all__ = ["STUDIES", "Check", "CheckResult", "Settings", "Study"]
+
+
+class Catalogue(Mapping[str, Study]):
+    """Study name -> study. A study's module is imported when the study is asked for, not when it is listed."""
+
+    def __init__(self, places: Mapping[str, str]):
+        self._places = dict(places)
+
+    def __getitem__(self, name: str) -> Study:
+        module, attribute = self._places[name].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return f"STUDIES({', '.join(self._places)})"
+
+
+STUDIES = Catalogue(
+    {
+        "integrate-white-noise": "weightpath.studies.integrate_white_noise:STUDY",
+        "recorded-bci-learning": "weightpath.studies.recorded_bci_learning:STUDY",
+    }
+)

@@ -1,0 +1,93 @@
+"""`weightpath fit`: flags reach the workflow, and unusable recordings are refused with one message."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_study
+
+from weightpath.cli import main
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Run a command line in a directory of its own; gives exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("MPLBACKEND", "EQX_ON_ERROR"):  # set by the command line; put back after the test
+        monkeypatch.setenv(name, {"MPLBACKEND": "Agg", "EQX_ON_ERROR": "nan"}[name])
+
+    def run(line):
+        try:
+            code = main(line.split())
+        except SystemExit as end:
+            code = end.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the workflow was asked for; it answers with a run of the tiny study."""
+    from weightpath.studies.running import run_config
+
+    asked = {}
+
+    def fit_recording(path, **arguments):
+        asked.update(arguments, path=path)
+        arguments["say"]("understood: 3 trials")
+        return run_config(tiny_study.STUDY, tiny_study.TinySettings(points=4), out="fitted", progress=False)
+
+    monkeypatch.setattr("weightpath.studies.fit_recording.fit_recording", fit_recording)
+    return asked
+
+
+def test_flags_reach_the_workflow(call, seen):
+    code, out, err = call(
+        "fit a.npz --array rates --dims trial,time,neuron --condition target --epoch phase --bin 0.05 --rank 1,2,5 "
+        "--seeds 2 --scheme trials --units 12 --iterations 7 --seed 4 --out there --force"
+    )
+    assert code == 0 and "understood: 3 trials" in err and "3 of 3 requirements met" in out
+    assert str(seen.pop("path")) == "a.npz" and str(seen.pop("out")) == "there"
+    del seen["say"], seen["progress"]
+    assert seen == {
+        "array": "rates", "dims": ("trial", "time", "neuron"), "condition": "target", "epoch": "phase", "bin": 0.05,
+        "rank": (1, 2, 5), "seeds": 2, "scheme": ("trials",), "units": 12, "iterations": 7, "seed": 4, "force": True,
+    }  # fmt: skip
+
+
+def test_what_is_not_given_is_left_to_the_workflow(call, seen):
+    assert call("fit a.npz")[0] == 0
+    assert seen["dims"] is None and seen["rank"] == (1, 2, 3, 5) and not {"units", "iterations", "seed"} & seen.keys()
+
+
+def test_json_and_quiet(call, seen):
+    code, out, err = call("fit a.npz --json --quiet")
+    assert code == 0 and json.loads(out)["passed"] is True and "understood" not in err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("fit", "DATA"),
+        ("fit nothing.npz", "there is no file"),
+        ("fit text.npz", "text.npz"),
+        ("fit some.npz --array rates", "rates"),
+        ("fit some.npz --rank 0", "rank"),
+        ("fit some.npz --rank two", "--rank"),
+        ("fit some.npz --bin -1", "--bin: Input should be greater than 0"),
+        ("fit some.npz --scheme neurons", "neurons"),
+        ("fit notes.txt", "notes.txt"),
+    ],
+)
+def test_unusable_input_is_one_message_and_exit_code_2(call, tmp_path, line, message):
+    np.savez(tmp_path / "some.npz", activity=np.random.default_rng(0).normal(size=(12, 6, 4)))
+    (tmp_path / "text.npz").write_text("not numpy")
+    (tmp_path / "notes.txt").write_text("")
+    before = {path.name for path in tmp_path.iterdir()}
+    code, out, err = call(line)
+    assert code == 2 and out == "" and "Traceback" not in err, err
+    assert message in err
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"cache"}
