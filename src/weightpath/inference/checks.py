@@ -1,0 +1,129 @@
+"""What a fit refuses, and what it says before it starts."""
+
+import warnings
+
+import numpy as np
+
+from weightpath._types import Bool
+from weightpath.inference.problem import levels_by_epoch, number_of_units
+from weightpath.inference.recording import Recording
+from weightpath.networks.low_tensor_rank import LowTensorRankRNN
+
+#: Below this attainable R^2 the identity decoder is refused.
+LEAST_ATTAINABLE = 0.9
+
+
+def check_model(model, recording) -> None:
+    """Refuse a model that cannot be fitted to the recording, whatever the mask.
+
+    **Raises:** ValueError that names both numbers.
+    """
+    if not isinstance(model, LowTensorRankRNN):
+        raise ValueError(f"model must be a wp.LowTensorRankRNN; got {type(model).__name__}.")
+    if not isinstance(recording, Recording):
+        raise ValueError(f"recording must be a wp.Recording; got {type(recording).__name__}. Make one of the array.")
+    trials, bins, neurons = recording.shape
+    conditions = len(recording.conditions)
+    if model.decoder == "identity" and model.units not in (None, neurons):
+        raise ValueError(
+            f"decoder='identity' makes unit i neuron i, so units must be the {neurons} neurons; got "
+            f"units={model.units}. Leave units out, or use decoder='linear'."
+        )
+    units = number_of_units(model, recording)
+    if model.rank > min(units, neurons):
+        raise ValueError(
+            f"rank {model.rank} exceeds min(units, neurons) = min({units}, {neurons}) = {min(units, neurons)}; "
+            "lower the rank."
+        )
+    if model.rank > bins * conditions:
+        raise ValueError(
+            f"rank {model.rank} exceeds time bins x conditions = {bins} x {conditions} = {bins * conditions}, all that "
+            "the condition means can tell apart; lower the rank."
+        )
+    if np.any(np.diff(np.sort(recording.trial_id)) == 0) and model.kernel.noise_sd == 0 and model.changes == "trial":
+        raise ValueError(
+            "some trial_id occur more than once, and kernel.noise_sd = 0 forces equal factors on them; number the "
+            "trials apart or give noise_sd > 0."
+        )
+
+
+def training_mask(recording: Recording, mask) -> Bool[np.ndarray, "trial time neuron"]:
+    """Training entries: observed, and in `mask` (trial, time, neuron) where one is given.
+
+    **Raises:** ValueError when the shape or type is wrong or nothing is left.
+    """
+    if mask is None:
+        return recording.observed
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_:
+        raise ValueError(f"mask must be boolean (True: train on this entry); got dtype {mask.dtype}.")
+    if mask.shape != recording.shape:
+        raise ValueError(f"mask must be (trial, time, neuron) = {recording.shape}; got {mask.shape}.")
+    mask = mask & recording.observed
+    if not mask.any():
+        raise ValueError("no observed entry is left to train on; the mask holds out everything.")
+    return mask
+
+
+def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> tuple[str, ...]:
+    """Refuse a mask that leaves a parameter without data; warns about thin data and returns what was said.
+
+    **Raises:** ValueError naming an epoch without training trials where each epoch has its own parameters, and data
+    that the identity decoder cannot reach.
+    """
+    training = mask.any(axis=(1, 2))
+    by_epoch = levels_by_epoch(model) or model.changes in ("inputs_epoch", "readout_epoch")
+    empty = sorted(set(range(len(recording.epochs))) - set(recording.epoch[training].tolist()))
+    if by_epoch and empty:
+        names = ", ".join(repr(recording.epochs[one]) for one in empty)
+        raise ValueError(
+            f"no training trial in epoch {names}, so its own parameters are not identified; train on some of its "
+            "trials, or use by_epoch=False or changes='fixed'."
+        )
+    _check_reach(model, recording, mask)
+    notes = (*_thin_data(model, recording, training), *_without_data(recording, mask))
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    held_out = int((~training).sum())
+    if held_out:
+        notes += (f"{held_out} trials have no training entry: their factors are the predictive mean of the prior",)
+    return notes
+
+
+def _check_reach(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> None:
+    values = recording.values[mask]
+    total = np.sum((values - values.mean()) ** 2)
+    if total == 0:
+        raise ValueError("all training entries are equal; there is nothing to fit.")
+    reach = 1 - np.sum(np.maximum(np.abs(values) - 1, 0) ** 2) / total
+    if model.decoder == "identity" and reach < LEAST_ATTAINABLE:
+        raise ValueError(
+            f"decoder='identity' predicts tanh(x), within (-1, 1), and the data reach {np.abs(values).max():.3g}: no "
+            f"more than R^2 = {reach:.3g} is attainable. Scale the data into (-1, 1), or use decoder='linear'."
+        )
+
+
+def _thin_data(model: LowTensorRankRNN, recording: Recording, training: np.ndarray) -> list[str]:
+    trials, notes = int(training.sum()), []
+    if trials == 1:
+        return ["one training trial: changes over learning are not identified; fitted with fixed weights"]
+    if model.rank > trials:
+        notes.append(f"rank {model.rank} exceeds the {trials} training trials: the trial factors are not identified")
+    elif trials < 3 * model.rank:
+        notes.append(f"{trials} training trials are fewer than three per factor (rank {model.rank})")
+    if model.changes == "trial" and model.kernel.length > trials:
+        notes.append(f"the kernel's length, {model.kernel.length:g} trials, exceeds the {trials} training trials")
+    return notes
+
+
+def _without_data(recording: Recording, mask: np.ndarray) -> list[str]:
+    notes = []
+    neurons = recording.neuron[~mask.any(axis=(0, 1))]
+    if len(neurons):
+        names = ", ".join(str(one) for one in neurons.tolist()[:8])
+        notes.append(f"neurons without any training entry stay at their initial values and are not scored: {names}")
+    seen = set(recording.condition[mask.any(axis=(1, 2))].tolist())
+    missing = [repr(name) for code, name in enumerate(recording.conditions) if code not in seen]
+    if missing:
+        notes.append(f"conditions without training trials keep the mean over conditions: {', '.join(missing[:8])}")
+    return notes

@@ -1,0 +1,131 @@
+"""The fits of a cross-validation: run side by side, each kept on disk when it is finished."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightpath._results import outcome_name
+from weightpath._types import Bool, Float
+from weightpath.inference.checkpoint import SCHEMA, fingerprint, read_arrays, write_arrays
+from weightpath.inference.fit import fit
+from weightpath.inference.recording import Recording
+from weightpath.networks.low_tensor_rank import LowTensorRankRNN
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One fit: a model, a recording, training and test entries, a seed, and the settings of the optimiser."""
+
+    scheme: str
+    label: str
+    kind: str
+    model: LowTensorRankRNN
+    recording: Recording
+    train: Bool[np.ndarray, "trial time neuron"]
+    test: Bool[np.ndarray, "trial time neuron"]
+    seed: int
+    settings: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Hash of all that determines the outcome; the name of its file."""
+        return fingerprint(self.model, self.recording, self.train, {"seed": self.seed, **self.settings})[:24]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What is kept of a fit: predicted test entries, R^2 of the training entries, how it ended, and what it said."""
+
+    held: Float[np.ndarray, " entry"]
+    train_r2: float
+    result: str
+    reason: str
+
+
+class Cancelled(Exception):
+    """Ends the fits that are still running when another one failed or the user interrupted."""
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, workers: int, directory: Path | None, label: str, report: Callable[..., None]
+) -> list[Outcome]:
+    """Outcomes of all jobs, in their order, on `workers` threads; a finished one is read from `directory`.
+
+    JAX releases the interpreter while it computes, so that threads use the cores. When a job raises, or the user
+    interrupts, the others stop at their next 50 iterations, with their state saved.
+    """
+    outcomes: list[Outcome | None] = [_finished(job, directory) for job in jobs]
+    meter = _Meter(jobs, [outcome is not None for outcome in outcomes], label, report)
+    waiting = [index for index, outcome in enumerate(outcomes) if outcome is None]
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        futures = {pool.submit(_run, jobs[index], directory, meter.of(index)): index for index in waiting}
+        try:
+            for future in as_completed(futures):
+                outcomes[futures[future]] = future.result()
+        except BaseException:
+            meter.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+class _Meter:
+    """Adds up the iterations of fits in several threads."""
+
+    def __init__(self, jobs: Sequence[Job], finished: Sequence[bool], label: str, report: Callable[..., None]):
+        self.stop = threading.Event()
+        self._lock = threading.Lock()
+        self._totals = [int(job.settings["iterations"]) for job in jobs]
+        self._done = [total if end else 0 for total, end in zip(self._totals, finished, strict=True)]
+        self._label, self._report = label, report
+        self._tell()
+
+    def of(self, index: int) -> Callable[..., None]:
+        """The progress callable of one job."""
+
+        def progress(label: str, done: int, total: int, **numbers: float) -> None:
+            if self.stop.is_set():
+                raise Cancelled
+            with self._lock:
+                self._done[index] = done
+                self._tell(**numbers)
+
+        return progress
+
+    def _tell(self, **numbers: float) -> None:
+        self._report(self._label, sum(self._done), max(1, sum(self._totals)), **numbers)
+
+
+def _run(job: Job, directory: Path | None, progress: Callable[..., None]) -> Outcome:
+    part = None if directory is None else directory / f"{job.key}.part"
+    arguments = dict(mask=job.train, seed=job.seed, progress=progress, checkpoint=part)
+    try:
+        fitted = fit(job.model, job.recording, **arguments, **job.settings)
+    except ValueError as error:
+        raise ValueError(f"{job.label} on scheme {job.scheme!r}: {error}") from error
+    held = np.asarray(fitted.predict()[job.test], dtype=np.float64)
+    outcome = Outcome(held, float(fitted.history["r2"][-1]), outcome_name(fitted.result), fitted.reason)
+    if part is not None and directory is not None:
+        header = dict(schema=SCHEMA, kind="outcome", train_r2=outcome.train_r2, result=outcome.result)
+        write_arrays(_file(job, directory), header | dict(reason=outcome.reason), {"held": held})
+        part.unlink(missing_ok=True)
+    return outcome
+
+
+def _finished(job: Job, directory: Path | None) -> Outcome | None:
+    if directory is None or not _file(job, directory).is_file():
+        return None
+    header, arrays = read_arrays(_file(job, directory))
+    return Outcome(arrays["held"], header["train_r2"], header["result"], header["reason"])
+
+
+def _file(job: Job, directory: Path) -> Path:
+    # The same training entries may be scored on other test entries; the kept predictions are of the test entries.
+    tested = hashlib.sha256(np.packbits(job.test).tobytes()).hexdigest()
+    return directory / f"{job.key}-{tested[:8]}.npz"

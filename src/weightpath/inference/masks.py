@@ -1,0 +1,202 @@
+"""Held-out entries: which part of a recording trains a model and which part tests it, never both."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from weightpath._types import Bool, Int
+from weightpath.inference.recording import Recording
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Training and test entries of a recording, both observed and disjoint.
+
+    `whole_trials`: the test trials have no training entry, so that the score tests the course over learning; other
+    masks test prediction *within* partly seen trials. Shares are of the observed entries.
+    """
+
+    name: str
+    train: Bool[np.ndarray, "trial time neuron"]
+    test: Bool[np.ndarray, "trial time neuron"]
+    whole_trials: bool
+    describe: str
+    train_share: float
+    test_share: float
+
+    def __repr__(self) -> str:
+        return f"Mask({self.name!r}: {self.describe}; train {self.train_share:.1%}, test {self.test_share:.1%})"
+
+
+def user_mask(recording: Recording, train: np.ndarray, test: np.ndarray, *, name: str = "given") -> Mask:
+    """A mask from boolean arrays (trial, time, neuron); missing bins are taken out of both.
+
+    **Raises:** ValueError when shapes differ, when training and test overlap, or when either is empty.
+    """
+    return _mask(name, recording, np.asarray(train), np.asarray(test), "entries given by the user")
+
+
+def even_trials(recording: Recording, *, seed: int = 0) -> Mask:
+    """Trials 0, 2, 4, ... (by position) held out. `seed` has no effect."""
+    return _trials("even", recording, np.arange(recording.shape[0]) % 2 == 0, "every second trial held out")
+
+
+def odd_trials(recording: Recording, *, seed: int = 0) -> Mask:
+    """Trials 1, 3, 5, ... (by position) held out. `seed` has no effect."""
+    return _trials("odd", recording, np.arange(recording.shape[0]) % 2 == 1, "every second trial held out (the others)")
+
+
+def trial_runs(recording: Recording, *, seed: int = 0, length: int | None = None, share: float = 0.25) -> Mask:
+    """A `share` of the runs of `length` consecutive trials held out, the first ones of a random order of all runs.
+
+    Default `length`: 20 trials, or a quarter of a session with fewer than 80.
+
+    **Raises:** ValueError when there are fewer than two runs.
+    """
+    trials = recording.shape[0]
+    length = min(20, max(1, trials // 4)) if length is None else length
+    run = np.arange(trials) // length
+    runs = int(run[-1]) + 1
+    if runs < 2:
+        raise ValueError(f"runs of {length} trials need more than {length} trials; the recording has {trials}.")
+    held = np.random.default_rng(seed).permutation(runs)[: max(1, round(share * runs))]
+    return _trials("runs", recording, np.isin(run, held), f"{len(held)} of {runs} runs of {length} trials held out")
+
+
+def blocks(
+    recording: Recording,
+    *,
+    seed: int = 0,
+    outer: tuple[int, int, int] = (3, 3, 0),
+    inner: tuple[int, int, int] = (1, 1, 0),
+    fraction: float = 0.15,
+    exact: bool = True,
+) -> Mask:
+    """Blocks of neighbouring trials, bins and neurons held out, with a guard shell that is in neither part.
+
+    See `block_entries` for the arguments. Warns when less than half of the observed entries are left to train.
+    """
+    train, test = block_entries(recording.shape, seed=seed, outer=outer, inner=inner, fraction=fraction, exact=exact)
+    mask = _mask("blocks", recording, train, test, f"blocks of half-widths {inner} held out, {outer} not trained on")
+    if mask.train_share < 0.5:
+        warnings.warn(
+            f"only {mask.train_share:.1%} of the observed entries are left to train on and {mask.test_share:.1%} to "
+            "test; take a smaller `fraction` or `outer` to train on more.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return mask
+
+
+def block_entries(
+    shape: tuple[int, int, int],
+    *,
+    seed: int,
+    outer: tuple[int, int, int],
+    inner: tuple[int, int, int],
+    fraction: float,
+    exact: bool = True,
+) -> tuple[Bool[np.ndarray, "trial time neuron"], Bool[np.ndarray, "trial time neuron"]]:
+    """Training entries (outside every outer block) and test entries (the union of the inner blocks).
+
+    `outer`, `inner`: half-widths along trial, time, neuron; a half-width of at least the number of neurons holds out
+    all of them. `fraction`: share of entries that floor(fraction * entries / entries of an inner block) blocks would
+    cover without overlap; overlaps make the test share smaller. `exact`: centres without replacement, otherwise
+    each entry is a centre with that probability. Centres are drawn in an array (time, trial, neuron).
+    Source: Pellegrino et al. 2023 (arXiv 2308.11567), the procedure of the authors' released code.
+
+    **Raises:** ValueError when an inner half-width exceeds the outer one, is negative, or `fraction` leaves (0, 1).
+    """
+    if any(i > o or i < 0 for i, o in zip(inner, outer, strict=True)):
+        raise ValueError(f"inner half-widths {inner} must lie between 0 and the outer ones {outer} on every axis.")
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction must lie between 0 and 1; got {fraction}.")
+    trials, bins, neurons = shape
+    # A block cannot hold more than the whole axis, which matters where all neurons are held out.
+    volume = math.prod(min(2 * i + 1, n) for i, n in zip(inner, shape, strict=True))
+    count = max(1, math.floor(fraction * math.prod(shape) / volume))
+    rng = np.random.default_rng(seed)
+    centres = np.zeros((bins, trials, neurons), bool)
+    if exact:
+        centres.ravel()[rng.choice(centres.size, count, replace=False)] = True
+    else:
+        centres[:] = rng.random(centres.shape) < count / centres.size
+    centres = centres.transpose(1, 0, 2)
+    return ~_widened(centres, outer), _widened(centres, inner)
+
+
+def bin_blocks(recording: Recording, *, seed: int = 0, inner: int = 2, outer: int = 3) -> Mask:
+    """In every even trial one stretch of 2 `inner` + 1 bins held out in all neurons, with `outer` - `inner` guards."""
+    trials, bins, neurons = recording.shape
+    if 2 * inner + 1 > bins:
+        raise ValueError(f"stretches of {2 * inner + 1} bins do not fit into trials of {bins} bins.")
+    centre = np.random.default_rng(seed).integers(inner, bins - inner, trials)
+    distance = np.abs(np.arange(bins) - centre[:, None])
+    even = (np.arange(trials) % 2 == 0)[:, None]
+    spread = np.ones(neurons, bool)
+    test, near = even & (distance <= inner), even & (distance <= outer)
+    text = f"{2 * inner + 1} bins of every even trial held out, all neurons"
+    return _mask("bin_blocks", recording, ~near[..., None] & spread, test[..., None] & spread, text)
+
+
+#: Every scheme by name. "trials" and other groups are resolved by `scheme_names`.
+SCHEMES: dict[str, Callable[..., Mask]] = {
+    "even": even_trials,
+    "odd": odd_trials,
+    "runs": trial_runs,
+    "blocks": blocks,
+    "bin_blocks": bin_blocks,
+}
+
+#: Two splits into whole trials, because one alone does not carry a claim.
+GROUPS = {"trials": ("even", "runs")}
+
+
+def scheme_names(schemes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of single schemes, with "trials" replaced by two splits into whole trials.
+
+    **Raises:** ValueError that lists the known names.
+    """
+    names = [name for scheme in schemes for name in GROUPS.get(scheme, (scheme,))]
+    unknown = [name for name in names if name not in SCHEMES]
+    if unknown or not names:
+        known = ", ".join([*GROUPS, *SCHEMES])
+        raise ValueError(f"unknown scheme {', '.join(map(repr, unknown)) or '(none)'}; expected some of: {known}.")
+    return tuple(dict.fromkeys(names))
+
+
+def _widened(
+    centres: Bool[np.ndarray, "trial time neuron"], half: tuple[int, int, int]
+) -> Bool[np.ndarray, "trial time neuron"]:
+    from scipy.ndimage import maximum_filter1d
+
+    wide = centres.astype(np.uint8)
+    for axis, (h, n) in enumerate(zip(half, centres.shape, strict=True)):
+        if h > 0:
+            wide = maximum_filter1d(wide, size=2 * min(h, n) + 1, axis=axis, mode="constant")
+    return wide.astype(bool)
+
+
+def _trials(name: str, recording: Recording, held: Int[np.ndarray, " trial"] | np.ndarray, text: str) -> Mask:
+    spread = np.broadcast_to(held[:, None, None], recording.shape)
+    return _mask(name, recording, ~spread, spread, text)
+
+
+def _mask(name: str, recording: Recording, train: np.ndarray, test: np.ndarray, text: str) -> Mask:
+    for what, part in (("train", train), ("test", test)):
+        if part.shape != recording.shape or part.dtype != bool:
+            raise ValueError(
+                f"the {what} mask must be boolean, shape {recording.shape}; got {part.dtype} {part.shape}."
+            )
+    if np.any(train & test):
+        raise ValueError(f"{int((train & test).sum())} entries are in both the training and the test mask.")
+    observed = recording.observed
+    train, test = train & observed, test & observed
+    if not train.any() or not test.any():
+        raise ValueError(f"scheme {name!r} leaves no observed entry to {'train' if not train.any() else 'test'} on.")
+    whole = not np.any(train.any((1, 2)) & test.any((1, 2)))
+    total = observed.sum()
+    return Mask(name, train, test, whole, text, float(train.sum() / total), float(test.sum() / total))

@@ -1,0 +1,48 @@
+"""What to do when a fit meets a number that is not finite: go back, and name what broke first."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from weightpath.inference.objective import factors, objective, predict
+from weightpath.inference.optimise import Schedule, State, is_finite, run_chunk
+from weightpath.inference.problem import Layout, Problem
+
+
+def last_finite(
+    before: State, rows: np.ndarray, problem: Problem, schedule: Schedule, layout: Layout
+) -> tuple[State, State, int]:
+    """Replay a chunk that ended badly: the last state with a finite loss, the next one, and the iterations between.
+
+    `rows` (iteration, 2) are the losses that the chunk reported.
+    """
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    first = int(bad[0]) if len(bad) else len(rows)
+    good = max(first - 1, 0)
+
+    def replay(count: int) -> State:
+        return run_chunk(before, problem, schedule, jnp.asarray(count), layout)[0]
+
+    return replay(good), replay(first), good
+
+
+def first_nonfinite(state: State, problem: Problem, layout: Layout) -> str:
+    """Name of the first tensor that is not finite, in the order in which the loss is worked out."""
+    parameters = state.parameters
+    for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
+        if not is_finite(leaf):
+            return f"parameter {path[0].name}"
+    if not is_finite(factors(parameters, problem.trials)):
+        return "trial factors"
+    bins = jnp.zeros(problem.data.shape[0], problem.data.dtype)
+    states, prediction = predict(parameters, problem.trials, problem.size, bins, layout)
+    for name, array in (("states", states), ("prediction", prediction)):
+        if not is_finite(array):
+            return name
+    (loss, _), gradient = jax.value_and_grad(objective, has_aux=True)(parameters, problem, state.prior, layout)
+    if not is_finite(loss):
+        return "loss"
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        if not is_finite(leaf):
+            return f"gradient of {path[0].name}"
+    return "a moment of the optimiser"

@@ -1,0 +1,76 @@
+"""The optimisation: Adam with a cosine schedule, compiled once, run in chunks from Python."""
+
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from weightpath._types import Array, Float, PyTree
+from weightpath.inference.objective import objective
+from weightpath.inference.parameters import Parameters
+from weightpath.inference.problem import Layout, Problem
+
+#: Iterations per compiled call; progress, checkpoints and interrupts act between calls.
+CHUNK = 50
+#: The learning rate falls along a cosine to this share of its start.
+LAST_RATE = 0.05
+
+# Built once: a new optax transformation would be a new program.
+ADAM = optax.scale_by_adam()
+
+
+class State(eqx.Module):
+    """Where an optimisation stands; with the settings of the fit it determines the rest bit for bit."""
+
+    parameters: Parameters
+    moments: PyTree
+    iteration: Array
+    prior: Float[Array, ""]
+    """Weight on the sum of squared standard normal numbers."""
+
+
+class Schedule(NamedTuple):
+    """Learning rate at the start, and number of iterations, as arrays so that they do not recompile."""
+
+    rate: Float[Array, ""]
+    total: Float[Array, ""]
+
+    def at(self, iteration: Array) -> Array:
+        """Learning rate of one iteration."""
+        cosine = 0.5 * (1 + jnp.cos(jnp.pi * iteration.astype(self.rate.dtype) / self.total))
+        return self.rate * (LAST_RATE + (1 - LAST_RATE) * cosine)
+
+
+def begin(parameters: Parameters, prior: float, dtype: np.dtype) -> State:
+    """The state before the first iteration."""
+    return State(parameters, ADAM.init(parameters), jnp.zeros((), jnp.int32), jnp.asarray(prior, dtype))
+
+
+@partial(jax.jit, static_argnames="layout")
+def run_chunk(
+    state: State, problem: Problem, schedule: Schedule, count: Array, layout: Layout
+) -> tuple[State, Float[Array, "iteration two"]]:
+    """`count` iterations (at most CHUNK, an array), and the loss and mean squared error before each."""
+
+    def body(index, loop):
+        state, history = loop
+        (loss, error), gradient = jax.value_and_grad(objective, has_aux=True)(
+            state.parameters, problem, state.prior, layout
+        )
+        update, moments = ADAM.update(gradient, state.moments)
+        rate = schedule.at(state.iteration)
+        parameters = jax.tree.map(lambda old, change: old - rate * change, state.parameters, update)
+        state = State(parameters, moments, state.iteration + 1, state.prior)
+        return state, history.at[index].set(jnp.stack([loss, error]))
+
+    history = jnp.zeros((CHUNK, 2), problem.data.dtype)
+    return jax.lax.fori_loop(0, count, body, (state, history))
+
+
+def is_finite(tree: PyTree) -> bool:
+    """Whether every number of a tree of arrays is finite."""
+    return all(bool(np.all(np.isfinite(np.asarray(leaf)))) for leaf in jax.tree.leaves(tree))

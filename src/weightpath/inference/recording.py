@@ -1,0 +1,191 @@
+"""A recording of a population over trials: checked once at the border, with named axes ever after."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weightpath._types import Bool, Float, Int
+from weightpath.inference.arrange import AXES, checked_time, encode, named_axes, to_order, trial_order
+from weightpath.inference.clean import as_missing, dropped, label_list, silent_neurons
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Recording:
+    """Activity of recorded neurons, (trial, time, neuron), with the labels that a fit over learning needs.
+
+    Arguments: `data`: numpy array with the axes `dims`, or an xarray array whose names are authoritative; missing
+    bins are NaN. `time` (time,): seconds of the bins within the trial. `condition` (trial,): task condition, any
+    labels. `epoch` (trial,): phase of the experiment (baseline, perturbation, ...), any labels, numbered in the order
+    of appearance. `trial_id` (trial,): position of the trial in the session; trials are sorted by it. `neuron`
+    (neuron,): names. `covariates`: further arrays with the trial as first axis. `name`: what to call the recording.
+
+    **Raises:** ValueError when axes, lengths or labels do not fit, with the order of axes that would fit.
+    """
+
+    values: Float[np.ndarray, "trial time neuron"]
+    time: Float[np.ndarray, " time"]
+    condition: Int[np.ndarray, " trial"]
+    epoch: Int[np.ndarray, " trial"]
+    trial_id: Float[np.ndarray, " trial"]
+    neuron: np.ndarray
+    #: Labels that the codes in `condition` and `epoch` stand for; ("all",) where none were given.
+    conditions: tuple[Any, ...]
+    epochs: tuple[Any, ...]
+    covariates: dict[str, np.ndarray]
+    #: Neurons that never vary: kept, not scaled, not scored.
+    silent: Bool[np.ndarray, " neuron"]
+    #: Original units: `values * scale + centre`.
+    centre: Float[np.ndarray, " neuron"]
+    scale: Float[np.ndarray, " neuron"]
+    #: Position in the given array of each kept trial and neuron.
+    source_trial: Int[np.ndarray, " trial"]
+    source_neuron: Int[np.ndarray, " neuron"]
+    name: str
+    time_unit: str
+    notes: tuple[str, ...]
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        dims: tuple[str, ...] = AXES,
+        time: Any = None,
+        condition: Any = None,
+        epoch: Any = None,
+        trial_id: Any = None,
+        neuron: Any = None,
+        name: str | None = None,
+        covariates: Mapping[str, Any] | None = None,
+    ):
+        values, dims, coords = named_axes(data, tuple(dims))
+        name = name or str(getattr(data, "name", None) or "recording")
+        given = dict(time=time, condition=condition, epoch=epoch, trial_id=trial_id, neuron=neuron)
+        given = {key: coords.get(key) if value is None else value for key, value in given.items()}
+        given["trial_id"] = coords.get("trial") if given["trial_id"] is None else given["trial_id"]
+        covariates = {key: np.asarray(value) for key, value in (covariates or {}).items()}
+        values = to_order(values, dims, _lengths(given, covariates))
+        self.__dict__.update(_build(values, given, covariates, name))
+
+    @property
+    def observed(self) -> Bool[np.ndarray, "trial time neuron"]:
+        """Entries that were recorded."""
+        return np.isfinite(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Numbers of trials, time bins and neurons."""
+        trials, bins, neurons = self.values.shape
+        return trials, bins, neurons
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """First trial of every epoch but the first."""
+        return tuple(int(i) + 1 for i in np.flatnonzero(np.diff(self.epoch)))
+
+    def standardised(self, how: str = "global") -> "Recording":
+        """The recording centred per neuron over its observed bins, and scaled.
+
+        `how`: "global" divides all neurons by one standard deviation, "neuron" each by its own (silent ones by 1),
+        "centre" does not divide. The new `centre` and `scale` lead back to the original units.
+
+        **Raises:** ValueError for any other word.
+        """
+        centre = np.nanmean(self.values, axis=(0, 1))
+        centred = self.values - centre
+        if how == "global":
+            scale = np.full(self.shape[2], np.nanstd(centred[:, :, ~self.silent]) if not self.silent.all() else 1.0)
+        elif how == "neuron":
+            scale = np.where(self.silent, 1.0, np.nanstd(centred, axis=(0, 1)))
+        elif how == "centre":
+            scale = np.ones(self.shape[2])
+        else:
+            raise ValueError(f'how must be "global", "neuron" or "centre"; got {how!r}.')
+        # Rounding must not turn the constant of a silent neuron into a varying one.
+        values = np.where(self.silent & self.observed, 0.0, centred / scale)
+        return self._with(values=values, centre=self.centre + self.scale * centre, scale=self.scale * scale)
+
+    def restored(self, values: np.ndarray) -> np.ndarray:
+        """`values` (..., neuron) of a prediction in the original units of the recording."""
+        return np.asarray(values) * self.scale + self.centre
+
+    def with_epoch(self, epoch: Any) -> "Recording":
+        """The same recording with other epoch labels (trial,), numbered in the order of appearance."""
+        codes, labels = encode("epoch", epoch, self.shape[0], by_appearance=True)
+        if len(codes) != self.shape[0]:
+            raise ValueError(f"epoch has {len(codes)} entries and the recording {self.shape[0]} trials.")
+        return self._with(epoch=codes, epochs=labels)
+
+    def digest(self) -> str:
+        """Hash of all that a fit or a score can depend on (sha256, hexadecimal)."""
+        sha = hashlib.sha256()
+        for array in (self.values, self.time, self.condition, self.epoch, self.trial_id, self.centre, self.scale):
+            sha.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+    def describe(self) -> str:
+        """What was understood, in a few lines for the user to read before any work is done."""
+        from weightpath.inference.describe import describe
+
+        return describe(self)
+
+    def to_dataset(self):
+        """The recording as an `xarray.Dataset` with the dims trial, time, neuron."""
+        from weightpath.inference.exchange import to_dataset
+
+        return to_dataset(self)
+
+    @classmethod
+    def from_dataset(cls, dataset) -> "Recording":
+        """A recording from the dataset written by `to_dataset`."""
+        from weightpath.inference.exchange import from_dataset
+
+        return from_dataset(cls, dataset)
+
+    def __repr__(self) -> str:
+        trials, bins, neurons = self.shape
+        labels = f"{len(self.conditions)} conditions, {len(self.epochs)} epochs"
+        return f"Recording({self.name!r}: {trials} trials x {bins} bins x {neurons} neurons, {labels})"
+
+    def _with(self, **changes: Any) -> "Recording":
+        new = object.__new__(Recording)
+        new.__dict__.update(self.__dict__ | changes)
+        return new
+
+
+def _lengths(given: Mapping[str, Any], covariates: Mapping[str, np.ndarray]) -> dict[str, tuple[str, int]]:
+    axis = dict(time="time", condition="trial", epoch="trial", trial_id="trial", neuron="neuron")
+    lengths = {key: (axis[key], len(np.atleast_1d(value))) for key, value in given.items() if value is not None}
+    for key, value in covariates.items():
+        if value.ndim == 0:
+            raise ValueError(f"covariate {key!r} is a single number; give one entry per trial.")
+        lengths[f"covariate {key!r}"] = ("trial", value.shape[0])
+    return lengths
+
+
+def _build(values: np.ndarray, given: Mapping[str, Any], covariates: Mapping[str, np.ndarray], name: str) -> dict:
+    """All fields of a recording from data in the right order."""
+    values, notes = as_missing(values)
+    trial_id, order = trial_order(given["trial_id"], values.shape[0])
+    if np.any(order != np.arange(len(order))):
+        notes.append("trials sorted by trial_id; source_trial keeps the given order")
+    if len(np.unique(trial_id)) < len(trial_id):
+        notes.append("some trial numbers occur more than once")
+    time, unit = checked_time(given["time"], values.shape[1])
+    neuron = label_list(given["neuron"], values.shape[2])
+    keep, kept_neurons, more = dropped(values[order], trial_id, neuron)
+    order, trial_id, neuron = order[keep], trial_id[keep], neuron[kept_neurons]
+    values = np.ascontiguousarray(values[order][:, :, kept_neurons])
+    silent, said = silent_neurons(values, neuron)
+    labels = {key: None if given[key] is None else np.asarray(given[key])[order] for key in ("condition", "epoch")}
+    condition, conditions = encode("condition", labels["condition"], len(order), by_appearance=False)
+    epoch, epochs = encode("epoch", labels["epoch"], len(order), by_appearance=True)
+    return dict(
+        values=values, time=time, time_unit=unit, condition=condition, conditions=conditions, epoch=epoch,
+        epochs=epochs, trial_id=trial_id, neuron=neuron, silent=silent, name=name,
+        covariates={key: value[order] for key, value in covariates.items()},
+        centre=np.zeros(len(neuron)), scale=np.ones(len(neuron)),
+        source_trial=order, source_neuron=np.flatnonzero(kept_neurons), notes=tuple(notes + more + said),
+    )  # fmt: skip

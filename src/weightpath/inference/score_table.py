@@ -1,0 +1,111 @@
+"""The scores of a cross-validation as text and as a dataset."""
+
+import json
+
+import numpy as np
+
+HEADS = {
+    True: "Whole trials held out (tests the course over learning)",
+    False: "Parts of trials held out (tests prediction within partly seen trials, which is not learning)",
+}
+
+
+def table(scores) -> str:
+    """Text of all scores: R^2 and, beside it, R^2 of the chosen model minus it with its paired standard error."""
+    blocks = []
+    for whole, head in HEADS.items():
+        schemes = [name for name in scores.schemes if scores.masks[name].whole_trials == whole]
+        if schemes:
+            blocks.append("\n".join([head, *_shares(scores, schemes), *_lines(scores, schemes)]))
+    notes = [f"note: {note}" for note in scores.notes]
+    return "\n\n".join([*blocks, "\n".join([*notes, scores.verdict()])])
+
+
+def _shares(scores, schemes: list[str]) -> list[str]:
+    masks = (scores.masks[name] for name in schemes)
+    return [f"  {m.name}: {m.describe}; train {m.train_share:.1%}, test {m.test_share:.1%} of entries" for m in masks]
+
+
+def _lines(scores, schemes: list[str]) -> list[str]:
+    width = max(len(_shown(scores, label)) for label in scores.labels)
+    lines = [f"  {'model':{width}}" + "".join(f"  {name:>8}  {'chosen - model':>18}" for name in schemes)]
+    for label in scores.labels:
+        line = f"  {_shown(scores, label):{width}}"
+        for name in schemes:
+            line += _cell(scores, name, label)
+        lines.append(line.rstrip())
+    return lines
+
+
+def _shown(scores, label: str) -> str:
+    return f"{label} (chosen)" if label == scores.chosen else label
+
+
+def _cell(scores, scheme: str, label: str) -> str:
+    if not scores.has(scheme, label):
+        return f"  {'-':>8}  {'':>18}"
+    row = scores.row(scheme, label)
+    mark = "" if all(row.settled) else "*"
+    paired = (
+        ""
+        if label == scores.chosen
+        else "{0.difference:+.4f} +- {0.se:.4f}".format(scores.paired(scheme, scores.chosen, label))
+    )
+    return f"  {scores.r2(scheme, label):7.4f}{mark or ' '}  {paired:>18}"
+
+
+def to_dataset(scores):
+    """Dataset of the scores; `difference` is the R^2 of the chosen model minus that of each other."""
+    import xarray as xr
+
+    schemes, labels = scores.schemes, scores.labels
+    shape, seeds, trials = (len(schemes), len(labels)), len(scores.seeds), scores.recording.shape[0]
+    r2, settled = np.full((*shape, seeds), np.nan), np.full((*shape, seeds), np.nan)
+    error, paired = np.full((*shape, trials), np.nan), np.full((*shape, 4), np.nan)
+    for i, scheme in enumerate(schemes):
+        for j, label in enumerate(labels):
+            if scores.has(scheme, label):
+                row, values = scores.row(scheme, label), scores.r2_seeds(scheme, label)
+                r2[i, j, : len(values)], settled[i, j, : len(values)] = values, row.settled
+                error[i, j] = row.error
+                if label != scores.chosen:
+                    difference = scores.paired(scheme, scores.chosen, label)
+                    paired[i, j] = (difference.difference, difference.se, difference.low, difference.high)
+    by_label = {row.label: row for row in scores.rows}
+    masks = [scores.masks[name] for name in schemes]
+    with np.errstate(invalid="ignore"):
+        mean = np.where(np.isfinite(r2).any(-1), np.nansum(r2, -1) / np.maximum(np.isfinite(r2).sum(-1), 1), np.nan)
+    pair = ("scheme", "model")
+    return xr.Dataset(
+        {
+            "r2": ((*pair, "seed"), r2, {"long_name": "held-out R^2"}),
+            "r2_mean": (pair, mean, {"long_name": "held-out R^2, mean over seeds"}),
+            "settled": ((*pair, "seed"), settled, {"long_name": "1: the fit settled; 0: it did not"}),
+            "error": ((*pair, "trial"), error, {"long_name": "squared error summed over the trial's test entries"}),
+            "entries": (("scheme", "trial"), np.array([scores.sums[name].count for name in schemes])),
+            "difference": (pair, paired[..., 0], {"long_name": "R^2 of the chosen model minus that of the model"}),
+            "difference_se": (pair, paired[..., 1], {"long_name": "standard error over test trials, paired"}),
+            "difference_low": (pair, paired[..., 2], {"long_name": "lower end of the 95% interval"}),
+            "difference_high": (pair, paired[..., 3], {"long_name": "upper end of the 95% interval"}),
+            "train_share": ("scheme", [mask.train_share for mask in masks]),
+            "test_share": ("scheme", [mask.test_share for mask in masks]),
+        },
+        coords={
+            "scheme": list(schemes),
+            "model": list(labels),
+            "seed": list(scores.seeds),
+            "trial": scores.recording.trial_id,
+            "rank": ("model", [by_label[label].rank for label in labels]),
+            "kind": ("model", [by_label[label].kind for label in labels]),
+            "whole_trials": ("scheme", [int(mask.whole_trials) for mask in masks]),
+            "held_out": ("scheme", [mask.describe for mask in masks]),
+        },
+        attrs={
+            "chosen": scores.chosen,
+            "chosen_rank": scores.chosen_rank,
+            "deciding_scheme": scores.deciding,
+            "verdict": scores.verdict(),
+            "notes": "\n".join(scores.notes),
+            "models": json.dumps({label: model.describe() for label, model in scores.models.items()}),
+        },
+    )

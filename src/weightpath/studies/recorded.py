@@ -1,0 +1,235 @@
+"""A recording from end to end: cross-validation with controls, a fit of the chosen rank to all data, one dataset."""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from weightpath.studies.base import Check, Settings
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+else:
+    Dataset = Any
+Figure = Any  # a matplotlib figure; only the plot room knows matplotlib
+
+#: Names of the controls and of the plain predictors that every result must hold, at the rank of the chosen model.
+CONTROLS = ("fixed", "epoch", "inputs_epoch", "readout_epoch")
+PLAIN = ("target", "target x epoch", "target x block", "target x epoch + offset", "smoother", "tuned smoother")
+
+PAPER = "Pellegrino, Cayco-Gajic, Chadwick 2023, Low tensor rank learning of neural dynamics (arXiv 2308.11567)"
+
+
+class FitSettings(Settings):
+    """What is fitted, how, and on which entries it is tested."""
+
+    ranks: tuple[int, ...] = Field((1, 2, 3, 5), min_length=1, description="tensor ranks to compare")
+    seeds: int = Field(1, ge=1, description="fits of each model, from different initial values")
+    schemes: tuple[str, ...] = Field(
+        ("trials", "blocks"), min_length=1, description="what is held out: trials (= even and runs), blocks, ..."
+    )
+    control_ranks: tuple[int, ...] = Field((), description="ranks that get controls besides the chosen one")
+    units: int = Field(60, ge=2, description="model units")
+    iterations: int = Field(800, ge=1, description="iterations of each fit")
+    learning_rate: float = Field(1e-2, gt=0, description="of Adam at the start; it falls to a twentieth")
+    prior_multiplier: float = Field(40.0, gt=0, description="times the automatic prior weight")
+    trial_offset: bool = Field(True, description="a slow offset of each neuron, common to all conditions")
+
+
+def model_of(rank: int, config: FitSettings):
+    """The model of a rank with the settings recommended for recordings of learning."""
+    from weightpath.networks.low_tensor_rank import LowTensorRankRNN, SmoothOffset
+
+    return LowTensorRankRNN(
+        rank=rank,
+        units=config.units,
+        prior_multiplier=config.prior_multiplier,
+        trial_offset=SmoothOffset() if config.trial_offset else None,
+    )
+
+
+def analysed(recording, config: FitSettings, *, progress: Callable[..., None], workspace: Path | None):
+    """Scores of all models, and their dataset with the trial factors of the chosen rank fitted to all data.
+
+    The kept fits in `workspace` make a second call with the same arguments go on where the first one ended.
+    """
+    import xarray as xr
+
+    from weightpath.inference.crossval import cross_validate
+
+    scores = cross_validate(
+        [model_of(rank, config) for rank in dict.fromkeys(config.ranks)],
+        recording,
+        schemes=config.schemes,
+        seeds=range(config.seed, config.seed + config.seeds),
+        controls=config.control_ranks or True,
+        iterations=config.iterations,
+        learning_rate=config.learning_rate,
+        workers=max(1, min(4, os.cpu_count() or 1)),
+        checkpoint_dir=None if workspace is None else workspace / "fits",
+        progress=progress,
+    )
+    fitted = _final_fit(scores.best, recording, config, progress, workspace)
+    dataset = xr.merge([scores.to_dataset(), factors_dataset(fitted)], combine_attrs="override", join="exact")
+    return scores, dataset.assign(overlap=("scheme", _overlaps(scores)), scored=(("scheme", "model"), _counts(scores)))
+
+
+def factors_dataset(fitted) -> Dataset:
+    """Trial factors of a fit in canonical scale and order: of each trial, their smooth part, and its sd."""
+    import xarray as xr
+
+    canonical = fitted.canonical()
+    order = list(canonical.order)
+    factor = np.asarray(fitted.c, float)[:, order]
+    scale = np.sum(canonical.c * factor, axis=0) / np.sum(factor**2, axis=0)
+    recording = fitted.recording
+    dims = ("trial", "component")
+    return xr.Dataset(
+        {
+            "factor": (dims, factor * scale, {"long_name": "trial factor"}),
+            "factor_smooth": (dims, fitted.c_smooth[:, order] * scale, {"long_name": "smooth part of the factor"}),
+            "factor_sd": (dims, fitted.c_sd[:, order] * np.abs(scale), {"long_name": "sd of the smooth part"}),
+            "fit_loss": ("iteration", np.asarray(fitted.history["loss"], float)),
+            "fit_settled": ((), int(fitted.converged)),
+        },
+        coords={
+            "trial": recording.trial_id,
+            "component": np.arange(1, len(order) + 1),
+            "epoch_name": ("trial", np.array([str(recording.epochs[code]) for code in recording.epoch])),
+            "condition_name": ("trial", np.array([str(recording.conditions[code]) for code in recording.condition])),
+        },
+    )
+
+
+def _final_fit(model, recording, config: FitSettings, progress: Callable[..., None], workspace: Path | None):
+    from weightpath.inference.fit import fit
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # whether it settled is in the dataset and among the findings
+        return fit(
+            model,
+            recording,
+            seed=config.seed,
+            iterations=config.iterations,
+            learning_rate=config.learning_rate,
+            progress=progress,
+            checkpoint=None if workspace is None else workspace / "final.npz",
+        )
+
+
+def _overlaps(scores) -> list[int]:
+    return [int((mask.train & mask.test).sum()) for mask in scores.masks.values()]
+
+
+def _counts(scores) -> np.ndarray:
+    """Number of test entries that each model predicted with a finite number."""
+    counts = np.zeros((len(scores.schemes), len(scores.labels)))
+    for i, scheme in enumerate(scores.schemes):
+        for j, label in enumerate(scores.labels):
+            if scores.has(scheme, label):
+                counts[i, j] = np.isfinite(scores.row(scheme, label).held).sum()
+    return counts
+
+
+def score_of(dataset: Dataset, scheme: str, model: str) -> float:
+    """Mean held-out R^2, NaN where there is none; "ltr" is the chosen model, controls are those of its rank."""
+    label = label_of(dataset, model)
+    if scheme not in dataset["scheme"].values or label not in dataset["model"].values:
+        return float("nan")
+    return float(dataset["r2_mean"].sel(scheme=scheme, model=label))
+
+
+def label_of(dataset: Dataset, model: str) -> str:
+    """Label in the dataset of a model named without its rank."""
+    if model == "ltr":
+        return dataset.attrs["chosen"]
+    return f"{model}, rank {dataset.attrs['chosen_rank']}" if model in CONTROLS else model
+
+
+def controls_complete(dataset: Dataset) -> bool:
+    """Every control and plain predictor has a score on every scheme, at the rank of the chosen model."""
+    return all(
+        np.isfinite(score_of(dataset, scheme, model))
+        for scheme in dataset["scheme"].values.tolist()
+        for model in (*CONTROLS, *PLAIN)
+    )
+
+
+def same_entries(dataset: Dataset) -> bool:
+    """All models of a scheme are scored on all of its test entries, and none of these is a training entry."""
+    expected = dataset["entries"].sum("trial")
+    present = np.isfinite(dataset["r2_mean"])
+    equal = (dataset["scored"] == expected).where(present, True).all()
+    return bool(equal) and int(dataset["overlap"].sum()) == 0
+
+
+def common_checks(schemes: tuple[str, ...]) -> list[Check]:
+    """Requirements and findings of every analysed recording."""
+    from weightpath.inference.masks import scheme_names
+
+    checks = [
+        Check("all controls are there", "low-tensor-rank.md 10.4", controls_complete, compare="true"),
+        Check("all models are scored on the same entries", "low-tensor-rank.md 10.4", same_entries, compare="true"),
+        Check("chosen rank", "smallest within max(SE, .002)", lambda ds: int(ds.attrs["chosen_rank"]), required=False),
+    ]
+    for scheme in scheme_names(schemes):
+        for model in ("ltr", *CONTROLS, *PLAIN):
+            checks.append(
+                Check(
+                    f"R^2, {scheme}: {'low-tensor-rank' if model == 'ltr' else model}",
+                    "held-out entries",
+                    lambda ds, scheme=scheme, model=model: score_of(ds, scheme, model),
+                    required=False,
+                )
+            )
+    checks.append(Check("verdict", "wording rule", lambda ds: str(ds.attrs["verdict"]), required=False))
+    return checks
+
+
+def draw_factors(dataset: Dataset):
+    """Trial factors of the chosen rank fitted to all data, against the number of the trial, with the phases of the
+    session shaded. Dots: the factor of each trial; lines and bands: their smooth part given the factors, +- one sd.
+    The factors describe how the model's weights move; whether weights moved is for the controls to say.
+    """
+    from weightpath.plot.recording import trial_factors
+    from weightpath.plot.style import figure
+
+    drawn, ax = figure(height=3.0)
+    trial_factors(ax, dataset)
+    return drawn
+
+
+def draw_ranks(dataset: Dataset):
+    """Cross-validation: held-out R^2 against tensor rank. Filled: whole trials held out; open: parts of trials, which
+    test prediction within partly seen trials and not learning. Bars: standard error over trials, paired, of the
+    difference to the chosen rank. Dashed: the tuned smoother, a predictor without a network, on the same entries.
+    """
+    from weightpath.plot.recording import score_by_rank
+    from weightpath.plot.style import figure
+
+    drawn, ax = figure(width=5.6, height=3.4)
+    score_by_rank(ax, dataset)
+    return drawn
+
+
+def draw_controls(dataset: Dataset):
+    """The chosen model against controls of equal rank (blue: networks in which something else, or nothing, changes)
+    and plain predictors (orange), on the same held-out entries. Points: difference of R^2; lines: 95% intervals of a
+    paired bootstrap over trials; right of zero the low-tensor-rank model is ahead. Numbers on the right: R^2.
+    """
+    from weightpath.plot.recording import forest
+    from weightpath.plot.style import figure
+
+    schemes = dataset["scheme"].values.tolist()
+    models = int((dataset["kind"] != "ltr").sum())
+    drawn, axes = figure(len(schemes), 1, width=6.8, height=len(schemes) * (0.75 + 0.2 * models))
+    for ax, scheme in zip(np.atleast_1d(axes), schemes, strict=True):
+        forest(ax, dataset, scheme)
+    return drawn
+
+
+FIGURES = {"trial-factors": draw_factors, "cross-validation": draw_ranks, "controls": draw_controls}

@@ -1,0 +1,224 @@
+"""Bad models, masks and settings: one clear message each, before any work is done."""
+
+import re
+import warnings
+
+import jaxtyping
+import numpy as np
+import pytest
+
+import weightpath as wp
+from weightpath.networks.kernels import RationalQuadratic
+
+TRIALS, BINS, NEURONS = 20, 6, 5
+CONDITION = np.arange(TRIALS) % 2
+EPOCH = np.repeat(["before", "after"], TRIALS // 2)
+SHORT = RationalQuadratic(length=5.0, sd=0.3, noise_sd=0.05)
+
+
+def data():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((2, BINS, NEURONS))[CONDITION] + 0.3 * rng.standard_normal((TRIALS, BINS, NEURONS))
+
+
+def recording(values=None, **labels):
+    values = data() if values is None else values
+    return wp.Recording(values, **(dict(condition=CONDITION, epoch=EPOCH) | labels))
+
+
+def model(**settings):
+    return wp.LowTensorRankRNN(**(dict(rank=2, units=10, kernel=SHORT) | settings))
+
+
+def fit(one, what, **settings):
+    """A short fit; that it has not settled is not the question here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the fit is not settled")
+        return wp.fit(one, what, **(dict(iterations=5) | settings))
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(rank=0), "rank must be a whole number, at least 1; got 0"),
+        (dict(rank=True), "rank must be a whole number"),
+        (dict(units=-1), "units must be a whole number"),
+        (dict(decoder="orthogonal"), "decoder must be one of 'identity', 'linear'; got 'orthogonal'"),
+        (dict(inputs="ode"), "inputs must be one of 'free', 'none'"),
+        (dict(initial_state="zero"), "initial_state must be one of"),
+        (dict(changes="weights"), "changes must be one of"),
+        (dict(solver="euler"), "solver must be one of 'rk4', 'heun'"),
+        (dict(prior_weight=-1.0), "prior_weight must be \"auto\" or a number, not negative; got -1.0"),
+        (dict(prior_weight="strong"), "prior_weight must be"),
+        (dict(prior_weight=float("nan")), "prior_weight must be"),
+        (dict(prior_multiplier=-1), "prior_multiplier must be a finite number, not negative"),
+        (dict(input_penalty=float("inf")), "input_penalty must be a finite number"),
+        (dict(time_constant=0.5), "time_constant must be at least one bin"),
+        (dict(time_constant=-2), "time_constant must be at least one bin"),
+        (dict(substeps=0), "substeps must be a whole number"),
+    ],
+)  # fmt: skip
+def test_settings_of_the_model(settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(length=0.0, sd=1.0), "the kernel's length must be positive and finite; got 0.0"),
+        (dict(length=5.0, sd=-1.0), "the kernel's sd must be positive"),
+        (dict(length=5.0, sd=1.0, noise_sd=-0.1), "the kernel's noise_sd must be finite and not negative"),
+        (dict(length=5.0, sd=1.0, alpha=0.0), "the kernel's alpha must be positive"),
+    ],
+)
+def test_settings_of_the_kernel(settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        RationalQuadratic(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(iterations=0), "iterations must be a whole number, at least 1"),
+        (dict(seed=-1), "seed must be a whole number, not negative"),
+        (dict(learning_rate=0.0), "learning_rate must be positive"),
+        (dict(learning_rate=float("nan")), "learning_rate must be positive"),
+        (dict(dtype="float16"), 'dtype must be "float32" or "float64"'),
+        (dict(mask=np.ones((TRIALS, BINS))), "mask must be boolean"),
+        (dict(mask=np.ones((BINS, TRIALS, NEURONS), bool)), "mask must be (trial, time, neuron) = (20, 6, 5)"),
+        (dict(mask=np.zeros((TRIALS, BINS, NEURONS), bool)), "holds out everything"),
+    ],
+)
+def test_settings_of_the_fit(settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fit(model(), recording(), **settings)
+
+
+@pytest.fixture
+def unchecked():
+    """As users call it: without the checks of annotations, which would answer first under test."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_wrong_kinds_of_arguments(unchecked):
+    with pytest.raises(ValueError, match="rank must be a whole number"):
+        model(rank=2.5)
+    with pytest.raises(ValueError, match="kernel must be a kernel"):
+        model(kernel="rq")
+    with pytest.raises(ValueError, match="iterations must be a whole number"):
+        fit(model(), recording(), iterations=10.5)
+    with pytest.raises(ValueError, match="model must be a wp.LowTensorRankRNN; got int"):
+        fit(3, recording())
+    with pytest.raises(ValueError, match="recording must be a wp.Recording; got ndarray"):
+        fit(model(), data())
+
+
+def test_rank_beyond_what_the_data_hold():
+    with pytest.raises(ValueError, match=re.escape("rank 6 exceeds min(units, neurons) = min(10, 5) = 5")):
+        fit(model(rank=6), recording())
+    with pytest.raises(ValueError, match=re.escape("rank 5 exceeds time bins x conditions = 2 x 2 = 4")):
+        fit(model(rank=5), recording(data()[:, :2]))
+
+
+def test_identity_decoder_and_the_units():
+    with pytest.raises(ValueError, match="units must be the 5 neurons; got units=10"):
+        fit(model(decoder="identity"), recording())
+
+
+def test_data_that_the_identity_decoder_cannot_reach():
+    with pytest.raises(ValueError, match=r"no more than R\^2 = 0\.\d+ is attainable"):
+        fit(model(decoder="identity", units=None), recording(10 * data()))
+
+
+def test_constant_data():
+    with pytest.warns(UserWarning, match="silent"):
+        constant = recording(np.ones((TRIALS, BINS, NEURONS)))
+    with pytest.raises(ValueError, match="all training entries are equal"):
+        fit(model(), constant)
+
+
+@pytest.mark.parametrize("changes", ["trial", "epoch", "inputs_epoch", "readout_epoch", "per_epoch"])
+def test_an_epoch_without_training_trials_is_named(changes):
+    mask = np.ones((TRIALS, BINS, NEURONS), bool)
+    mask[10:] = False
+    with pytest.raises(ValueError, match="no training trial in epoch 'after'"):
+        fit(model(changes=changes), recording(), mask=mask)
+    fit(model(changes="fixed"), recording(), mask=mask)
+
+
+def test_doubled_trial_numbers_need_trial_noise():
+    doubled = recording(trial_id=np.repeat(np.arange(10), 2))
+    with pytest.raises(ValueError, match="trial_id occur more than once"):
+        fit(model(kernel=RationalQuadratic(length=5.0, sd=0.3)), doubled)
+    assert fit(model(), doubled).c.shape == (TRIALS, 2)
+
+
+def test_one_trial_is_fitted_with_fixed_weights():
+    with pytest.warns(UserWarning, match="changes over learning are not identified"):
+        one = fit(model(), wp.Recording(data()[:1]))
+    assert one.model.changes == "fixed" and one.predict().shape == (1, BINS, NEURONS)
+
+
+@pytest.mark.parametrize(
+    "settings, trials, message",
+    [
+        (dict(rank=3, kernel=RationalQuadratic(1.0, 0.3, 0.05)), 2, "rank 3 exceeds the 2 training trials"),
+        (dict(rank=2), 5, "5 training trials are fewer than three per factor"),
+        (dict(kernel=RationalQuadratic(100.0, 0.3, 0.05)), 20, "the kernel's length, 100 trials, exceeds the 20"),
+    ],
+)
+def test_thin_data_are_said(settings, trials, message):
+    with pytest.warns(UserWarning, match=message):
+        found = fit(model(**settings), wp.Recording(data()[:trials], condition=CONDITION[:trials]))
+    assert any(message in note for note in found.notes)
+
+
+def test_held_out_trials_are_said_and_predicted():
+    mask = np.ones((TRIALS, BINS, NEURONS), bool)
+    mask[::4], mask[1::4] = False, False
+    found = fit(model(), recording(), mask=mask)
+    assert found.notes == ("10 trials have no training entry: their factors are the predictive mean of the prior",)
+    assert np.isfinite(found.predict(~found.training_trials)).all()
+
+
+def test_neurons_and_conditions_without_training_entries_are_said():
+    mask = np.ones((TRIALS, BINS, NEURONS), bool)
+    mask[:, :, 3] = False
+    mask[CONDITION == 1] = False
+    with pytest.warns(UserWarning) as said:
+        found = fit(model(), recording(), mask=mask)
+    text = " ".join(str(one.message) for one in said)
+    assert "neurons without any training entry" in text and "conditions without training trials" in text
+    other = found.recording.observed.copy()
+    other[:, :, 3] = False
+    assert found.score(found.recording.observed) == found.score(other)
+
+
+def test_missing_bins_are_left_out():
+    values = data()
+    values[4, 2:] = np.nan
+    values[:, 0, 1] = np.nan
+    found = fit(model(), recording(values), iterations=60)
+    assert np.isfinite(found.predict()).all() and np.isfinite(found.history["loss"]).all()
+    filled = np.where(np.isnan(values), 0.3, values)
+    same = fit(model(), recording(filled), mask=np.isfinite(values), iterations=60)
+    np.testing.assert_array_equal(found.c, same.c)
+
+
+def test_nothing_left_to_score():
+    found = fit(model(), recording())
+    with pytest.raises(ValueError, match="no observed entry is left to score"):
+        found.score(np.zeros((TRIALS, BINS, NEURONS), bool))
+
+
+def test_a_loss_that_is_not_finite_stops_the_fit_and_names_the_tensor():
+    with pytest.warns(UserWarning, match="not finite at iteration"):
+        found = fit(model(), recording(), iterations=60, learning_rate=1e30)
+    assert found.result == wp.RESULTS.nonfinite and not found.converged
+    assert "learning_rate=5e+29" in found.reason
+    assert re.search(r"iteration \d+: [a-z_ ]+\. The last finite", found.reason)
+    for array in (found.c, found.a, found.b, found.predict(), found.history["loss"]):
+        assert np.isfinite(array).all()
