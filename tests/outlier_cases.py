@@ -10,9 +10,7 @@ BOTH = ("w_rec", "w_out")
 ALL = ("w_rec", "w_in", "w_out")
 
 
-def rank_one(
-    decay=0.2, *, units=1, kappa=1.0, readout=0.0, outlier=0.0, train=BOTH, rates=None, seed=0
-) -> wp.Setup:
+def rank_one(decay=0.2, *, units=1, kappa=1.0, readout=0.0, outlier=0.0, train=BOTH, rates=None, seed=0) -> wp.Setup:
     """W = outlier uhat uhat^T, u = kappa uhat, v = readout uhat along a random direction."""
     direction = np.random.default_rng(seed).normal(size=units)
     direction /= np.linalg.norm(direction)

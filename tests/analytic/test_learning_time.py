@@ -81,7 +81,8 @@ class TestFastReadout:
         slope = theory.fast_readout_time(decay, rate + step) - theory.fast_readout_time(decay, rate - step)
         np.testing.assert_allclose(slope / (2 * step), -((rate + decay) ** 3) / (rate - decay), rtol=1e-7)
         np.testing.assert_allclose(theory.fast_readout_time(decay, 1.0), 0, atol=1e-15)
-        np.testing.assert_allclose(theory.fast_readout_time(decay, 0.5, speed=2.0) * 2, theory.fast_readout_time(decay, 0.5))
+        twice = theory.fast_readout_time(decay, 0.5, speed=2.0)
+        np.testing.assert_allclose(2 * twice, theory.fast_readout_time(decay, 0.5))
 
 
 class TestCollapse:

@@ -61,7 +61,8 @@ class TestAgainstTheRule:
     def test_velocity(self):
         moved = wp.velocity(self.setup)
         direction = self.setup.network.w_in[:, 0] / jnp.linalg.norm(self.setup.network.w_in)
-        change = jnp.stack([direction @ moved.w_in[:, 0], moved.w_out[0] @ direction, direction @ moved.w_rec @ direction])
+        along = direction @ moved.w_rec @ direction
+        change = jnp.stack([direction @ moved.w_in[:, 0], moved.w_out[0] @ direction, along])
         np.testing.assert_allclose(OUTLIER.vector_field(0.0, self.coords, self.setup), change, rtol=1e-11)
         outside = moved.w_rec - jnp.outer(direction, direction) * change[2]
         np.testing.assert_allclose(outside, 0, atol=1e-13)
@@ -141,11 +142,11 @@ class TestStationaryPoints:
     def test_jacobian_is_the_finite_difference(self):
         setup = rank_one(0.3, kappa=1.1, train=ALL, rates=RATES)
         point, step = jnp.array([1.1, 0.4, 0.3]), 1e-6
-        columns = [
-            (OUTLIER.vector_field(0.0, point + step * axis, setup) - OUTLIER.vector_field(0.0, point - step * axis, setup))
-            / (2 * step)
-            for axis in jnp.eye(3)
-        ]
+
+        def field(coords):
+            return OUTLIER.vector_field(0.0, coords, setup)
+
+        columns = [(field(point + step * axis) - field(point - step * axis)) / (2 * step) for axis in jnp.eye(3)]
         np.testing.assert_allclose(theory.jacobian(OUTLIER, setup, point), jnp.stack(columns, 1), rtol=1e-7, atol=1e-8)
 
     def test_final_rate_of_a_fast_readout(self):
@@ -177,6 +178,11 @@ class TestReadInTrained:
         assert not bool(at_origin.stable)
 
 
+def _with_outlier(setup: wp.Setup, size: float) -> wp.Setup:
+    direction = setup.network.w_in[:, 0]
+    return eqx.tree_at(lambda s: s.network.w_rec, setup, setup.network.w_rec + size * jnp.outer(direction, direction))
+
+
 class TestMeasure:
     def test_zero_weights(self):
         setup = rank_one(0.2, units=5, kappa=1.2)
@@ -193,8 +199,7 @@ class TestMeasure:
 
     def test_outlier_beside_a_bulk_is_found_and_survives_projection(self):
         setup = random_start(60, 0.1)
-        direction = setup.network.w_in[:, 0]
-        network = eqx.tree_at(lambda net: net.w_rec, setup.network, setup.network.w_rec + 0.7 * jnp.outer(direction, direction))
+        network = _with_outlier(setup, 0.7).network
         measured = OUTLIER.measure(network, setup)
         eigenvalues = np.linalg.eigvals(np.asarray(network.w_rec))
         np.testing.assert_allclose(measured[2], eigenvalues[np.argmax(np.abs(eigenvalues))].real, atol=1e-12)
@@ -241,9 +246,7 @@ class TestRegime:
 
     def test_entry_along_the_read_in(self):
         setup = random_start(100, 0.01)
-        direction = setup.network.w_in[:, 0]
-        moved = eqx.tree_at(lambda s: s.network.w_rec, setup, setup.network.w_rec + 0.2 * jnp.outer(direction, direction))
-        assert "u^T W0 u = 0.2" in OUTLIER.regime(moved).reason
+        assert "u^T W0 u = 0.2" in OUTLIER.regime(_with_outlier(setup, 0.2)).reason
 
     def test_other_problems_have_no_prediction(self):
         network = rank_one(units=3).network

@@ -59,7 +59,7 @@ def test_settings_outside_the_regime_are_a_finding():
 
 
 def test_slow_targets_run():
-    config = STUDY.settings("quick", **SMALL | {"decay": 0.01, "networks": 1, "depth": 2})
+    config = STUDY.settings("quick", **SMALL | {"decay": 0.01, "networks": 1, "depth": 1})
     found = integrator_networks.own_networks(config)
     np.testing.assert_allclose(found.predicted_outlier[-1], 0.99, atol=1e-6)
     np.testing.assert_allclose(found.outlier[0, -1], 0.99, atol=1e-3)

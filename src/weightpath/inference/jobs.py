@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from weightpath import __version__
 from weightpath._results import outcome_name
 from weightpath._types import Bool, Float
 from weightpath.inference.checkpoint import SCHEMA, fingerprint, read_arrays, write_arrays
@@ -35,7 +36,8 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of all that determines the outcome; the name of its file."""
-        return fingerprint(self.model, self.recording, self.train, {"seed": self.seed, **self.settings})[:24]
+        settings = {"seed": self.seed, "version": __version__, **self.settings}
+        return fingerprint(self.model, self.recording, self.train, settings)[:24]
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ def train(
     optimiser: optax.GradientTransformation,
     steps: int,
     *,
-    record: Record,
+    record: Record | None = None,
     learning_rate: float | None = None,
     progress: bool | Callable | None = None,
     throw: bool = True,
@@ -40,7 +40,7 @@ def train(
 
     **Arguments:**
     - `optimiser`: build it once; a new optax object means a new compilation.
-    - `record`: what is kept, and how often (`wp.Record(every=...)`).
+    - `record`: what is kept, and how often (`wp.Record(every=...)`); None keeps the first and the last network.
     - `learning_rate`: learning time per step. None reads it off a plain optimiser (`optax.sgd(rate)`: no memory, update
       proportional to the gradient); otherwise, as for Adam, momentum or schedules, `trajectory.time` is the step count.
     - `progress`: True or None (on a terminal) shows a bar on standard error; a callable is told.
@@ -57,6 +57,7 @@ def train(
         raise ValueError(f"steps must be at least 1; got {steps}.")
     key = _checked_key(setup, key)
     rate = time_per_step(optimiser) if learning_rate is None else learning_rate
+    record = Record(every=steps) if record is None else record
     run = _Run(setup, optimiser, key, 1.0 if rate is None else float(rate), record)
     with resolve_progress(progress) as report:
         try:

@@ -18,15 +18,12 @@ from weightpath.theory.learning import (
     steps_at_edge,
 )
 from weightpath.theory.outlier import Outlier
-from weightpath.theory.solve import (
-    Arrival,
-    Solution,
+from weightpath.theory.solve import Arrival, Solution, first_time, solve
+from weightpath.theory.stationary import (
     Stability,
     StationaryPoints,
-    first_time,
     jacobian,
     rates,
-    solve,
     stability,
     stationary_points,
 )

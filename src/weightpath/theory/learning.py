@@ -52,7 +52,9 @@ def detachment_time(setup: Setup, radius: float) -> Float[Array, ""]:
     """
     require_x64("theory.detachment_time")
     if not radius > 0:
-        raise ValueError(f"radius must be positive; got {radius}. Without a bulk the outlier is detached from the start.")
+        raise ValueError(
+            f"radius must be positive; got {radius}. Without a bulk the outlier is detached from the start."
+        )
     theory, small = _checked_theory(setup)
     if abs(float(theory.start(small)[2])) >= radius:
         return jnp.zeros(())
@@ -81,9 +83,7 @@ def steps_at_edge(setup: Setup, fraction: float) -> Float[Array, ""]:
     return learning_time(setup, fraction) / lr_max(setup)
 
 
-def descent_steps(
-    setup: Setup, fraction: float, learning_rate: ArrayLike, *, max_steps: int = 10_000_000
-) -> Descent:
+def descent_steps(setup: Setup, fraction: float, learning_rate: ArrayLike, *, max_steps: int = 10_000_000) -> Descent:
     """Steps of plain gradient descent on the reduced coordinates until the loss is at most `fraction` of its start.
 
     Arguments: `learning_rate` multiplies the rates of the setup. `result` is `unstable` when a step crosses into
@@ -152,7 +152,9 @@ def _time(arrival: Arrival, what: str):
 
 def _check_fraction(fraction) -> None:
     if not 0 < float(fraction) < 1:
-        raise ValueError(f"fraction must be between 0 and 1 (0.01 for the time to 1% of the initial loss); got {fraction}.")
+        raise ValueError(
+            f"fraction must be between 0 and 1 (0.01 for the time to 1% of the initial loss); got {fraction}."
+        )
 
 
 def _checked_theory(setup: Setup) -> tuple[Outlier, Setup]:

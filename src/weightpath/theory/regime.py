@@ -3,13 +3,18 @@
 import jax
 import numpy as np
 
+from weightpath._results import RESULTS
 from weightpath.networks.linear import ContinuousLinearRNN
+from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
 from weightpath.theory.base import Regime
 
 #: Initial weights, or a misplaced read-out, above this size move the outlier by more than a few percent.
 SMALL = 0.1
 ELSEWHERE = "simulate with wp.flow, whose word-Krylov projection (project=depth) holds at any gain"
+
+SADDLE = "read-in and read-out are zero: learning starts exactly on a saddle; add a small start."
+NO_INPUT = "the read-in is zero: no input reaches the network, the gradient is identically zero."
 
 
 def outlier_regime(setup: Setup) -> Regime:
@@ -22,24 +27,18 @@ def outlier_regime(setup: Setup) -> Regime:
         return Regime.outside(reason, defined=False)
     leaves = jax.tree_util.tree_leaves((setup.network, setup.task, setup.rates))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-        return _inside()
+        return Regime(RESULTS.successful)
     target = setup.task.population()
     amplitude = float(target.output[0, 0] * target.drive[0, 0])
     if abs(amplitude - 1) > 1e-12:
-        return Regime.outside(f"the target filter has amplitude {amplitude:g}, and the theory assumes 1.", defined=False)
+        return Regime.outside(
+            f"the target filter has amplitude {amplitude:g}, and the theory assumes 1.", defined=False
+        )
     return _start(setup)
-
-
-def _inside() -> Regime:
-    from weightpath._results import RESULTS
-
-    return Regime(RESULTS.successful)
 
 
 def _structure(setup: Setup) -> str:
     """What no number can mend: rule, network, or target of another kind."""
-    from weightpath.rules.backprop import BPTT
-
     network, target = setup.network, setup.task.population()
     if type(setup.rule) is not BPTT:
         return f"it assumes the gradient (BPTT); the rule is {type(setup.rule).__name__}, for which nothing is derived."
@@ -63,9 +62,7 @@ def _start(setup: Setup) -> Regime:
     norm_in, norm_out = np.linalg.norm(read_in), np.linalg.norm(read_out)
     trained_in = "w_in" in setup.train and "w_out" in setup.train
     if norm_in == 0 and not ("w_in" in setup.train and norm_out > 0):
-        if trained_in:
-            return Regime.outside("read-in and read-out are zero: learning starts exactly on a saddle; add a small start.", defined=False)
-        return Regime.outside("the read-in is zero: no input reaches the network, the gradient is identically zero.", defined=False)
+        return Regime.outside(SADDLE if trained_in else NO_INPUT, defined=False)
     direction = read_in / norm_in if norm_in > 0 else read_out / norm_out
     along, seen = _initial_weights(np.asarray(setup.network.w_rec), direction)
     if along >= 1:
@@ -87,7 +84,7 @@ def _start(setup: Setup) -> Regime:
             f"the initial read-out is not parallel to the read-in (its other part has size {across:.3g}), so that the "
             f"weights leave rank one; {ELSEWHERE}."
         )
-    return _inside()
+    return Regime(RESULTS.successful)
 
 
 def _initial_weights(w_rec: np.ndarray, direction: np.ndarray) -> tuple[float, float]:
