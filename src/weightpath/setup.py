@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, PyTree
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import AbstractLearningRule
@@ -72,7 +73,7 @@ def trainable_names(network: AbstractNetwork) -> tuple[str, ...]:
 
 def _rate(name: str, value) -> Array:
     rate = jnp.asarray(value, dtype=float)
-    if not isinstance(rate, jax.core.Tracer) and not (np.isfinite(rate) and rate >= 0):
+    if not is_traced(rate) and not (np.isfinite(rate) and rate >= 0):
         raise ValueError(f"the rate of {name} must be finite and not negative; got {value}.")
     return rate
 

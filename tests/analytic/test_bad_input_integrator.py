@@ -114,8 +114,6 @@ def test_arguments_of_training():
         wp.train(exact, optax.sgd(0.1), 0, record=record)
     with pytest.raises(ValueError, match="key=jax.random.key"):
         wp.train(sampled, optax.sgd(0.1), 3, record=record)
-    with pytest.raises(ValueError, match="no noise to sample"):
-        wp.train(exact, optax.sgd(0.1), 3, record=record, key=jax.random.key(0))
     with pytest.raises(ValueError, match="every .* must be at least 1; got 0"):
         wp.Record(every=0)
     with pytest.raises(ValueError, match='"networks" or a dictionary'):

@@ -32,10 +32,13 @@ PATHS = [
 @pytest.mark.parametrize(("decay", "kappa", "speed", "readout_speed", "time", "amplitude", "rate", "loss"), PATHS)
 def test_path_of_the_table(decay, kappa, speed, readout_speed, time, amplitude, rate, loss):
     setup = rank_one(decay, kappa=kappa, rates={"w_rec": speed, "w_out": readout_speed})
-    path = theory.solve(OUTLIER, setup, np.array(time, float))
-    np.testing.assert_allclose(path.coords[:, 0] * path.coords[:, 1], amplitude, atol=1e-6)
-    np.testing.assert_allclose(1 - path.coords[:, 2], rate, atol=1e-6)
-    np.testing.assert_allclose(path.loss, loss, atol=1e-6)
+    count = len(time)
+    time = np.concatenate([time, time[-1] + np.arange(1.0, 6 - count)])  # one shape, one compiled program
+    path = theory.solve(OUTLIER, setup, time).coords[:count]
+    found = jax.vmap(lambda coords: OUTLIER.loss(coords, setup))(path)
+    np.testing.assert_allclose(path[:, 0] * path[:, 1], amplitude, atol=1e-6)
+    np.testing.assert_allclose(1 - path[:, 2], rate, atol=1e-6)
+    np.testing.assert_allclose(found, loss, atol=1e-6)
 
 
 class TestAgainstTheRule:
@@ -73,7 +76,7 @@ class TestAgainstTheRule:
         np.testing.assert_allclose(OUTLIER.vector_field(0.0, self.coords, self.setup), -rates * slope, rtol=1e-11)
 
 
-@pytest.mark.parametrize("train", [BOTH, ALL, ("w_rec",), ("w_out",), ("w_in", "w_out"), ("w_rec", "w_in")])
+@pytest.mark.parametrize("train", [ALL, ("w_rec",), ("w_rec", "w_in")])
 def test_path_against_scipy(train):
     setup = rank_one(0.3, kappa=0.8, readout=0.5, outlier=0.1, train=train, rates={name: RATES[name] for name in train})
     rates = [RATES[name] if name in train else 0.0 for name in ("w_in", "w_out", "w_rec")]
@@ -85,14 +88,14 @@ def test_path_against_scipy(train):
         by_rate = amplitude / (c + 0.3) ** 2 - amplitude**2 / (4 * c**2)
         return [-rates[0] * a * by_amplitude, -rates[1] * kappa * by_amplitude, rates[2] * by_rate]
 
-    time = np.linspace(0, 6, 13)
+    time = np.linspace(0, 6, 5)
     expected = solve_ivp(field, (0, 6), [0.8, 0.5, 0.1], "LSODA", time, rtol=1e-11, atol=1e-13).y.T
     np.testing.assert_allclose(theory.solve(OUTLIER, setup, time).coords, expected, atol=1e-8)
 
 
 def test_implicit_and_explicit_solvers_agree():
     setup = OUTLIER.reduced(rank_one(0.05))
-    numbers = (OUTLIER.start(setup), jnp.linspace(0.0, 2.0, 21), jnp.asarray(1e-9), jnp.asarray(1e-12))
+    numbers = (OUTLIER.start(setup), jnp.linspace(0.0, 2.0, 5), jnp.asarray(1e-9), jnp.asarray(1e-12))
     explicit, implicit = (_solve(OUTLIER, setup, *numbers, choice) for choice in (False, True))
     np.testing.assert_allclose(explicit.coords, implicit.coords, atol=1e-7)
     assert int(implicit.steps) < int(explicit.steps)
@@ -166,7 +169,7 @@ class TestReadInTrained:
     setup = rank_one(0.2, kappa=0.3, readout=0.1, train=ALL, rates=RATES)
 
     def test_conserved_quantity(self):
-        path = theory.solve(OUTLIER, self.setup, np.linspace(0, 20, 41))
+        path = theory.solve(OUTLIER, self.setup, np.linspace(0, 20, 5))
         kept = OUTLIER.conserved(path.coords, self.setup)
         np.testing.assert_allclose(kept, kept[0], atol=1e-9)
         np.testing.assert_allclose(kept[0], 0.1**2 / 2.1 - 0.3**2 / 1.3, rtol=1e-12)

@@ -60,7 +60,7 @@ class TestMatching:
 
 class TestOutliers:
     def test_one_outlier_beside_a_bulk(self):
-        setup = random_start(400, 0.3, seed=4)
+        setup = random_start(200, 0.3, seed=4)
         direction = np.asarray(setup.network.w_in)[:, 0]
         grown = wp.ContinuousLinearRNN(
             np.asarray(setup.network.w_rec) + 0.6 * np.outer(direction, direction), direction, direction
@@ -68,20 +68,20 @@ class TestOutliers:
         for radius in (None, 0.3):
             found = spectrum(grown, bulk_radius=radius)
             assert found.outlier.sum() == 1
-            np.testing.assert_allclose(found.bulk_radius, 0.3, rtol=0.02)
-            np.testing.assert_allclose(found.outliers[0, 0], 0.6, atol=0.05)
-            np.testing.assert_allclose(found.overlap[0, 0], detached_overlap(0.3, 0.6), atol=0.08)
+            np.testing.assert_allclose(found.bulk_radius, 0.3, rtol=0.03)
+            np.testing.assert_allclose(found.outliers[0, 0], 0.6, atol=0.06)
+            np.testing.assert_allclose(found.overlap[0, 0], detached_overlap(0.3, 0.6), atol=0.1)
 
     def test_no_outlier_below_the_gain(self):
-        for seed in range(8):
-            setup = random_start(150, 0.3, seed=seed)
+        for seed in range(6):
+            setup = random_start(100, 0.3, seed=seed)
             direction = np.asarray(setup.network.w_in)[:, 0]
             for size in (0.0, 0.15):
                 weights = np.asarray(setup.network.w_rec) + size * np.outer(direction, direction)
                 assert not spectrum(wp.ContinuousLinearRNN(weights, direction, direction)).outlier.any()
 
     def test_projected_trajectory_carries_the_disk(self):
-        trajectory = wp.flow(random_start(80, 0.1, seed=1), np.linspace(0, 3, 7), project=3)
+        trajectory = wp.flow(random_start(80, 0.1, seed=1), np.linspace(0, 4, 9), project=3)
         found = spectrum(trajectory)
         assert found.projected and found.eigenvalues.shape[1] == trajectory.lift.basis.shape[1]
         np.testing.assert_allclose(found.bulk_radius, 0.1, rtol=0.1)

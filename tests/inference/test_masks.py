@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weightpath as wp
-from weightpath.inference.masks import SCHEMES, block_entries, blocks, scheme_names, trial_runs, user_mask
+from weightpath.inference.masks import SCHEMES, WHOLE_TRIALS, block_entries, blocks, scheme_names, trial_runs, user_mask
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_scheme_splits_observed_entries(recording, name):
     assert not np.any(mask.train & mask.test)
     assert not np.any((mask.train | mask.test) & ~recording.observed)
     assert mask.test_share == pytest.approx(mask.test.sum() / recording.observed.sum())
-    assert mask.whole_trials == (name in ("even", "odd", "runs"))
+    assert mask.whole_trials == (name in WHOLE_TRIALS)
     again = SCHEMES[name](recording, seed=0)
     assert np.array_equal(mask.train, again.train) and np.array_equal(mask.test, again.test)
 

@@ -8,7 +8,7 @@ import pytest
 from weightpath.inference.read import read_recording, sample_path
 from weightpath.plot.recording import running_mean
 from weightpath.studies import STUDIES
-from weightpath.studies.behaviour import identity_error, trial_progress
+from weightpath.studies.behaviour import has_progress, identity_error, trial_progress
 from weightpath.studies.recorded import controls_complete, same_entries
 from weightpath.studies.recorded_bci_learning import STATED, stated_difference
 
@@ -65,6 +65,12 @@ def test_progress_of_the_recorded_latents_is_the_stored_one():
     assert max(identity_error(reading, name) for name in ("intuitive", "perturbed")) < 6e-5
     stored = reading.recording.covariates["progress_perturbed"][:, 6:]
     np.testing.assert_allclose(trial_progress(reading.recording.values, reading), np.nanmean(stored, axis=1), atol=1e-4)
+
+
+def test_progress_needs_the_bins_and_latents_of_the_file():
+    assert has_progress(read_recording(sample_path()))
+    assert not has_progress(read_recording(sample_path(), bin=0.09))
+    assert not has_progress(read_recording(sample_path(), array="cursor_pos"))
 
 
 def test_learning_is_in_the_recording():

@@ -3,6 +3,7 @@
 import equinox as eqx
 import numpy as np
 
+from weightpath._precision import require_x64
 from weightpath._types import Bool, Complex, Float
 from weightpath.networks.base import AbstractNetwork
 from weightpath.trajectory import Trajectory
@@ -14,8 +15,8 @@ ROUNDING = 1e-7
 class Spectrum(eqx.Module):
     """Eigenvalues matched along learning: column i follows one eigenvalue by continuity.
 
-    `learned` networks that are projections of a large one (`projected`) carry its outliers but not its bulk: the disk of
-    radius `bulk_radius` stands for that.
+    Networks that are projections of a large one (`projected`) carry its outliers but not its bulk: the disk of radius
+    `bulk_radius` stands for that.
     """
 
     time: Float[np.ndarray, " step"]
@@ -52,7 +53,7 @@ class Spectrum(eqx.Module):
 
 
 def spectrum(learned: Trajectory | AbstractNetwork, *, bulk_radius: float | None = None) -> Spectrum:
-    r"""Eigenvalues of `w_rec` along a trajectory (or of one network), their outliers and their overlaps with the read-in.
+    r"""Eigenvalues of `w_rec` along a trajectory or of one network, their outliers and overlaps with the read-in.
 
     Eigenvalues of successive steps are assigned to each other by least total distance from where their paths point, so
     that crossing paths keep their identity; of a conjugate pair that forms from two real eigenvalues the one with the
@@ -65,9 +66,10 @@ def spectrum(learned: Trajectory | AbstractNetwork, *, bulk_radius: float | None
     edge at N units. The convention is that of the network class: a continuous-time pole decays at rate
     $1 - \lambda$, a discrete-time one multiplies by $\lambda$.
 
-    **Raises:** ValueError for a negative radius or weights that are not finite.
+    **Raises:** ValueError in 32-bit mode, for a negative radius or weights that are not finite.
     Source: Bordelon et al. 2025 (arXiv 2503.18754), learning as an outlier leaving the bulk.
     """
+    require_x64("analysis.spectrum")
     if bulk_radius is not None and not bulk_radius >= 0:
         raise ValueError(f"bulk_radius must not be negative; got {bulk_radius}.")
     lift = learned.lift if isinstance(learned, Trajectory) else None

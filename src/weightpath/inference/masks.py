@@ -151,6 +151,9 @@ SCHEMES: dict[str, Callable[..., Mask]] = {
     "bin_blocks": bin_blocks,
 }
 
+#: Those that hold out whole trials.
+WHOLE_TRIALS = ("even", "odd", "runs")
+
 #: Two splits into whole trials, because one alone does not carry a claim.
 GROUPS = {"trials": ("even", "runs")}
 

@@ -5,10 +5,10 @@ import numpy as np
 
 from weightpath._precision import require_x64
 from weightpath._results import RESULTS, outcome_name
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, Numeric
 from weightpath.learn.integrate import integrate, take_steps
 from weightpath.learn.projected import flow_to_error, projected_flow
-from weightpath.learn.stability import is_traced
 from weightpath.learn.starts import check_start
 from weightpath.learn.stiffness import choose_solver
 from weightpath.learn.velocity import check_exact

@@ -1,6 +1,5 @@
 """Is there a stationary state? Spectral abscissa or radius of a linear network, and what to say when there is none."""
 
-import jax
 import numpy as np
 
 from weightpath.networks.base import AbstractNetwork
@@ -10,11 +9,6 @@ from weightpath.networks.linear import LinearRNN
 CERTIFY = 256
 #: Distance from the edge of stability at which the stationary state counts as lost.
 MARGIN = 1e-12
-
-
-def is_traced(array) -> bool:
-    """Whether `array` is without a value yet (under `jit` or `vmap`), so that it cannot be looked at."""
-    return isinstance(array, jax.core.Tracer)
 
 
 def spectral_bound(network: AbstractNetwork) -> tuple[str, float]:

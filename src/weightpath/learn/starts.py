@@ -2,10 +2,10 @@
 
 import warnings
 
-import jax
 import numpy as np
 
-from weightpath.learn.stability import is_stable, is_traced, unstable_message
+from weightpath._tracing import is_traced
+from weightpath.learn.stability import is_stable, unstable_message
 from weightpath.networks.linear import ContinuousLinearRNN
 from weightpath.setup import Setup
 
@@ -17,7 +17,7 @@ def check_start(setup: Setup) -> None:
     Warns when a resonant target meets a start that can never grow its pair of eigenvalues.
     """
     network = setup.network
-    if any(is_traced(leaf) for leaf in jax.tree.leaves(network)):
+    if is_traced(network):
         return
     if not is_stable(network):
         raise ValueError(unstable_message(network))

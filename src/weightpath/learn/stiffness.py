@@ -5,9 +5,9 @@ import math
 import jax
 import numpy as np
 
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
 from weightpath.learn.integrate import trained_part
-from weightpath.learn.stability import is_traced
 from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
 
@@ -36,7 +36,7 @@ def choose_solver(solver: str, setup: Setup, end: Float[Array, ""], exact: bool)
     size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trained_part(setup)[0]))
     target = setup.task.population()
     rate = setup.rates.get("w_rec", 0.0)
-    if not exact or size > LARGEST_JACOBIAN or any(map(is_traced, (target.transition, rate, end))):
+    if not exact or size > LARGEST_JACOBIAN or is_traced(target.transition, rate, end):
         return "explicit"
     poles = np.linalg.eigvals(np.asarray(target.transition))
     decay = np.min(-poles.real) if target.dt is None else np.min(1 - np.abs(poles))

@@ -40,7 +40,7 @@ def train(
 
     **Arguments:**
     - `optimiser`: build it once; a new optax object means a new compilation.
-    - `record`: what is kept, and how often (`wp.Record(every=...)`); None keeps the first and the last network.
+    - `record`: what is kept, and how often (`wp.Record(every=...)`); None keeps about a hundred networks.
     - `learning_rate`: learning time per step. None reads it off a plain optimiser (`optax.sgd(rate)`: no memory, update
       proportional to the gradient); otherwise, as for Adam, momentum or schedules, `trajectory.time` is the step count.
     - `progress`: True or None (on a terminal) shows a bar on standard error; a callable is told.
@@ -57,7 +57,7 @@ def train(
         raise ValueError(f"steps must be at least 1; got {steps}.")
     key = _checked_key(setup, key)
     rate = time_per_step(optimiser) if learning_rate is None else learning_rate
-    record = Record(every=steps) if record is None else record
+    record = Record(every=-(-steps // 100)) if record is None else record
     run = _Run(setup, optimiser, key, 1.0 if rate is None else float(rate), record)
     with resolve_progress(progress) as report:
         try:
@@ -139,19 +139,14 @@ def time_per_step(optimiser: optax.GradientTransformation) -> float | None:
 
 
 def _checked_key(setup: Setup, key: Key | None) -> Key | None:
-    """The key when batches are sampled, None when the exact velocity is used.
+    """The key when batches are sampled, None when the exact velocity is used and no key is needed.
 
-    **Raises:** ValueError for a key that is missing or not needed, and what `check_start`, `check_sampling` refuse.
+    **Raises:** ValueError for a missing key, and what `check_start`, `check_sampling` refuse.
     """
     sampled = getattr(setup.task, "noise", None) is not None or setup.task.population() is None
     if not sampled:
         check_exact(setup, "wp.train on a task without noise")
         check_start(setup)
-        if key is not None:
-            raise ValueError(
-                "a key was given, but the task has no noise to sample: training follows the exact velocity. "
-                "Leave the key out, or give the task noise=WhiteNoise(duration, dt, trials)."
-            )
         return None
     if key is None:
         raise ValueError("this task is sampled at each step; give wp.train a key=jax.random.key(seed).")

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from weightpath._precision import require_x64
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
-from weightpath.learn.stability import is_traced, unstable_message
+from weightpath.learn.stability import unstable_message
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import Info
 from weightpath.rules.population import NoExactForm, population_loss

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath._tracing import is_traced
 from weightpath._types import Array
 
 
@@ -37,7 +38,7 @@ def as_number(value) -> float | None:
 def check_finite(**arrays: Array | None) -> None:
     """Refuse NaN and infinity, naming the array. Tracers cannot be looked at and pass."""
     for name, array in arrays.items():
-        if array is None or isinstance(array, jax.core.Tracer):
+        if array is None or is_traced(array):
             continue
         if not np.all(np.isfinite(np.asarray(array))):
             raise ValueError(f"{name} holds NaN or infinite entries; give finite weights.")

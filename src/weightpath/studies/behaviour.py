@@ -88,6 +88,26 @@ def progress_dataset(scores, reading, *, mapping: str = "perturbed") -> Dataset:
     )
 
 
+def draw_progress(dataset: Dataset):
+    """Progress of the cursor towards the target that the perturbed mapping gives, mean over a trial's free bins, on
+    held-out trials: measured (grey dots, black running mean over 61 trials) and predicted from the latents that each
+    model predicts. The border of the phases is where the mapping was switched.
+    """
+    from weightpath.plot.recording import behaviour
+    from weightpath.plot.style import figure
+
+    drawn, ax = figure(height=3.2)
+    one = dataset.isel(trial_scheme=0)
+    held = np.isfinite(one["progress_predicted"].values).any(0)
+    predicted = {
+        name: one["progress_predicted"].sel(predictor=name).values for name in one["predictor"].values.tolist()
+    }
+    measured = np.where(held, one["progress"].values, np.nan)
+    behaviour(ax, one["trial"].values, measured, predicted, epoch=one["epoch_name"].values)
+    ax.set_ylabel("progress [mm/s]", fontsize=ax.xaxis.label.get_fontsize())
+    return drawn
+
+
 def _trial_mean(values: np.ndarray) -> np.ndarray:
     """Mean of the finite values of each trial, NaN where there are none."""
     finite = np.isfinite(values)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from weightpath.studies.base import Study
-from weightpath.studies.behaviour import has_progress, progress_dataset
+from weightpath.studies.behaviour import draw_progress, has_progress, progress_dataset
 from weightpath.studies.recorded import CONTROLS, FIGURES, PAPER, FitSettings, analysed, common_checks
 from weightpath.studies.running import StudyRun, run_config
 
@@ -106,14 +106,21 @@ def _study(reading, config: RecordingSettings) -> Study:
         presets={"quick": {}, "full": {}},
         run=partial(_run, reading=reading),
         checks=common_checks(config.schemes),
-        figures=FIGURES,
+        figures=FIGURES | ({"progress": draw_progress} if _with_progress(reading, config) else {}),
         data_files=lambda settings: (Path(settings.data),),
     )
+
+
+def _with_progress(reading, config: RecordingSettings) -> bool:
+    """Whether progress of the cursor can be predicted on held-out trials."""
+    from weightpath.inference.masks import WHOLE_TRIALS, scheme_names
+
+    return has_progress(reading) and any(name in WHOLE_TRIALS for name in scheme_names(config.schemes))
 
 
 def _run(config: RecordingSettings, *, progress: Callable[..., None], workspace: Path | None, reading):
     recording = reading.recording.standardised(reading.scaling)
     scores, dataset = analysed(recording, config, progress=progress, workspace=workspace)
-    if has_progress(reading) and any(mask.whole_trials for mask in scores.masks.values()):
+    if _with_progress(reading, config):
         dataset = dataset.merge(progress_dataset(scores, reading), join="exact")
     return dataset.assign_attrs(table=scores.table(), understood="\n".join(reading.understood))

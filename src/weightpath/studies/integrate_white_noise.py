@@ -168,7 +168,7 @@ STUDY = Study(
     paper=PAPER,
     claim=(
         "A linear recurrent network with small initial weights, trained by gradient descent to integrate white noise "
-        "with a leak, learns through a single eigenvalue that leaves the bulk of the spectrum for the pole of the target. "
+        "with a leak, learns through one eigenvalue that leaves the bulk of the spectrum for the pole of the target. "
         "Two coupled equations predict its path, the loss and the learning time without free parameters. Reproduces "
         "the stated findings of the paper; the equations are re-derived for the normalisation given here (read-in of "
         "norm 1, read-out from zero, exact expected loss), and none of its figures is claimed in numbers."

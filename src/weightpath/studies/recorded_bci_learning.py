@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weightpath.studies.base import Check, Study
-from weightpath.studies.behaviour import identity_error, progress_dataset
+from weightpath.studies.behaviour import draw_progress, identity_error, progress_dataset
 from weightpath.studies.recorded import FIGURES, PAPER, FitSettings, analysed, common_checks
 
 if TYPE_CHECKING:
@@ -89,26 +89,6 @@ def factor_correlation(dataset: Dataset, epoch: str | None = None) -> float:
         keep &= dataset["epoch_name"].values == epoch
     progress = dataset["progress"].values[keep]
     return max(abs(np.corrcoef(one[keep], progress)[0, 1]) for one in dataset["factor_smooth"].values.T)
-
-
-def draw_progress(dataset: Dataset):
-    """Progress of the cursor towards the target that the perturbed mapping gives, mean over a trial's free bins, on
-    held-out trials: measured (grey dots, black running mean over 61 trials) and predicted from the latents that each
-    model predicts. The border of the phases is where the mapping was switched.
-    """
-    from weightpath.plot.recording import behaviour
-    from weightpath.plot.style import figure
-
-    drawn, ax = figure(height=3.2)
-    one = dataset.isel(trial_scheme=0)
-    held = np.isfinite(one["progress_predicted"].values).any(0)
-    predicted = {
-        name: one["progress_predicted"].sel(predictor=name).values for name in one["predictor"].values.tolist()
-    }
-    measured = np.where(held, one["progress"].values, np.nan)
-    behaviour(ax, one["trial"].values, measured, predicted, epoch=one["epoch_name"].values)
-    ax.set_ylabel("progress [mm/s]", fontsize=ax.xaxis.label.get_fontsize())
-    return drawn
 
 
 def _checks() -> list[Check]:

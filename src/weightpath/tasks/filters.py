@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, Key
 from weightpath.networks.checks import as_column, as_float, as_number, as_row, check_finite
 from weightpath.tasks.base import AbstractTask, Batch, WhiteNoise
@@ -26,10 +27,6 @@ class RationalTarget(eqx.Module):
         """The filter at the given times (in units of the membrane time constant); continuous-time targets."""
         response = jax.vmap(lambda s: self.output @ jax.scipy.linalg.expm(self.transition * s) @ self.drive)
         return response(trial_time)
-
-
-def _is_concrete(*arrays) -> bool:
-    return not any(isinstance(array, jax.core.Tracer) for array in arrays)
 
 
 class RationalFilter(AbstractTask):
@@ -58,7 +55,7 @@ class RationalFilter(AbstractTask):
             )
         check_finite(F=self.F, b=self.b, c=self.c)
         _check_dt(self.dt)
-        if _is_concrete(self.F):
+        if not is_traced(self.F):
             abscissa = float(np.max(np.linalg.eigvals(np.asarray(self.F)).real))
             if abscissa >= 0:
                 raise ValueError(
@@ -93,7 +90,7 @@ class Integrator(AbstractTask):
 
     def __check_init__(self):
         _check_dt(self.dt)
-        if _is_concrete(self.decay):
+        if not is_traced(self.decay):
             check_finite(decay=self.decay)
             if not np.all(np.asarray(self.decay) > 0):
                 raise ValueError(

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
+from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.linear import ContinuousLinearRNN
@@ -86,7 +86,7 @@ class Outlier(AbstractReducedDynamics):
     def stiff(self, setup: Setup) -> bool:
         r"""True for $c^* < 0.05$ or a read-out more than 100 times as fast as the recurrent weights."""
         small = self.reduced(setup)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(small)):
+        if is_traced(small):
             return True
         size = max(float(small.network.w_in[0, 0]) ** 2, float(small.network.w_out[0, 0]) ** 2)
         fast = max([float(small.rates[name]) for name in small.rates if name != "w_rec"], default=0.0)

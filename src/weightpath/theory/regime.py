@@ -1,9 +1,9 @@
 """When the one-outlier theory holds, in words for the user."""
 
-import jax
 import numpy as np
 
 from weightpath._results import RESULTS
+from weightpath._tracing import is_traced
 from weightpath.networks.linear import ContinuousLinearRNN
 from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
@@ -25,8 +25,7 @@ def outlier_regime(setup: Setup) -> Regime:
     reason = _structure(setup)
     if reason:
         return Regime.outside(reason, defined=False)
-    leaves = jax.tree_util.tree_leaves((setup.network, setup.task, setup.rates))
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    if is_traced(setup.network, setup.task, setup.rates):
         return Regime(RESULTS.successful)
     target = setup.task.population()
     amplitude = float(target.output[0, 0] * target.drive[0, 0])
@@ -52,7 +51,8 @@ def _structure(setup: Setup) -> str:
             f"that more than one outlier forms; {ELSEWHERE}."
         )
     if network.w_in.shape[1] != 1 or network.w_out.shape[0] != 1:
-        return f"it assumes one input and one output; the network has {network.w_in.shape[1]} and {network.w_out.shape[0]}."
+        channels = network.w_in.shape[1], network.w_out.shape[0]
+        return f"it assumes one input and one output; the network has {channels[0]} and {channels[1]}."
     return ""
 
 
