@@ -1,13 +1,14 @@
 """Speed of a fit to a recording: time per iteration, and how it grows with trials, time, units and rank.
 
-    ./run python benchmarks/fitting.py
+./run python benchmarks/fitting.py
 """
+
+from harness import table  # isort: skip  (limits threads before JAX loads)
 
 import time
 import warnings
 
 import numpy as np
-from harness import table
 
 import weightpath as wp
 from weightpath.inference.optimise import CHUNK
@@ -16,7 +17,8 @@ from weightpath.inference.optimise import CHUNK
 def recording(trials: int, bins: int, neurons: int) -> wp.Recording:
     rng = np.random.default_rng(0)
     phase = np.arange(bins)[:, None] / 10 + rng.uniform(0, 6, neurons)
-    values = np.sin(phase[None] + np.arange(trials)[:, None, None] / trials) + 0.1 * rng.normal(size=(trials, bins, neurons))
+    clean = np.sin(phase[None] + np.arange(trials)[:, None, None] / trials)
+    values = clean + 0.1 * rng.normal(size=clean.shape)
     return wp.Recording(values, condition=np.arange(trials) % 4)
 
 

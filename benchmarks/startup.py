@@ -1,6 +1,6 @@
 """How long a person waits before anything happens: importing the package and asking for help.
 
-    ./run python benchmarks/startup.py
+./run python benchmarks/startup.py
 """
 
 import subprocess

@@ -8,7 +8,7 @@ def require_x64(what: str) -> None:
 
     **Raises:** ValueError with the one line that mends it.
     """
-    if not jax.config.jax_enable_x64:
+    if not jax.config.read("jax_enable_x64"):
         raise ValueError(
             f"{what} needs 64-bit numbers, and JAX is in 32-bit mode. Put "
             '`jax.config.update("jax_enable_x64", True)` at the top of the program, or set JAX_ENABLE_X64=1.'

@@ -1,6 +1,7 @@
 """Weights along learning: one network per step, from a simulation, a fit to a recording, or made elsewhere."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -121,7 +122,7 @@ class Trajectory(eqx.Module):
         """An `xarray.Dataset` with dims (step, post, pre, in, out) and coordinate `learning_time` on `step`."""
         import xarray as xr
 
-        data = {"loss": ("step", np.asarray(self.loss))}
+        data: dict[str, Any] = {"loss": ("step", np.asarray(self.loss))}
         if not self.only_last:
             data["w_rec"] = (("step", "post", "pre"), np.asarray(self.w_rec))
         for name, array in self.statistics.items():

@@ -226,6 +226,13 @@ def test_one_compiled_program_for_all_values_and_sizes():
     assert _solve._cached._cache_size() == before
 
 
+def test_sweep_over_decays_by_vmap():
+    decays, time = jnp.array([0.2, 0.3, 0.5]), jnp.linspace(0.0, 3.0, 5)
+    swept = jax.vmap(lambda decay: OUTLIER.predict(rank_one(decay), time))(decays)
+    single = jnp.stack([OUTLIER.predict(rank_one(decay), time) for decay in decays])
+    np.testing.assert_allclose(swept, single, atol=1e-7)
+
+
 class TestRegime:
     def test_inside(self):
         for setup in (rank_one(), rank_one(units=7, outlier=0.6, readout=0.3), random_start(50, 0.01)):

@@ -5,8 +5,9 @@ import inspect
 import pkgutil
 
 import pytest
-import weightpath
 from catalogue import NETWORKS, RULES, TASKS, THEORIES
+
+import weightpath
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import AbstractLearningRule
 from weightpath.tasks.base import AbstractTask

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import NETWORKS
+
 from weightpath import Trajectory, rollout
 
 

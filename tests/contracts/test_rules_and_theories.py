@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import NETWORKS, NOISE, RULES, THEORIES
+
 from weightpath import ContinuousLinearRNN, Integrator, LinearRNN, Setup, loss, outcome_name, velocity
 
 STEPPING = [network for network in NETWORKS if hasattr(network, "w_in") and network.w_in.shape[1] == 1]
@@ -92,5 +93,3 @@ class TestTheories:
         for decay in (0.2, 0.3, 0.5):
             field(coords, eqx.tree_at(lambda s: s.task, setup, Integrator(decay)))
         assert len(traces) == 1
-
-

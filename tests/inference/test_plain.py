@@ -11,7 +11,7 @@ from weightpath.inference.read import read_recording, sample_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:only .* of the observed")
 
-#: Held-out R^2 of the specification, section 10.2; None where the draw of the mask is not stated.
+#: Held-out R^2 found by an independent program (docs/studies.md); None where the draw of the mask is not stated.
 TABLE = {
     "even": (0.5645, 0.6013, 0.4763, 0.6081, 0.6211),
     "odd": (0.5645, 0.6031, 0.4395, 0.6075, 0.6169),
@@ -111,7 +111,7 @@ def test_paired_difference_is_the_difference_and_its_spread():
 
 
 def test_recorded_paired_difference(session):
-    """Smoother minus target x epoch on even trials: +.020 +- .005 in the specification."""
+    """Smoother minus target x epoch on even trials: +.020 +- .005 by an independent program."""
     mask = SCHEMES["even"](session)
     errors = [
         trial_errors(session.values, PLAIN[n](session, mask.train), mask.test) for n in ("smoother", "target x epoch")

@@ -42,8 +42,8 @@ class Spectrum(eqx.Module):
         pair = ("step", "eig")
         return xr.Dataset(
             {
-                "eigenvalue_re": (pair, self.eigenvalues.real),
-                "eigenvalue_im": (pair, self.eigenvalues.imag),
+                "eigenvalue_re": (pair, np.real(self.eigenvalues)),
+                "eigenvalue_im": (pair, np.imag(self.eigenvalues)),
                 "overlap": (pair, self.overlap),
                 "outlier": (pair, self.outlier),
             },
@@ -107,7 +107,7 @@ def _upper_first(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Permutation that gives the upper half plane to the first of two real paths that become a conjugate pair."""
     permutation = np.arange(after.size)
     scale = 1e-9 * (1 + np.abs(after).max())
-    fresh = [i for i in np.nonzero(np.abs(after.imag) > scale)[0] if abs(before[i].imag) <= scale]
+    fresh = [i for i in np.nonzero(np.abs(np.imag(after)) > scale)[0] if abs(before[i].imag) <= scale]
     for i in fresh:
         partner = next((j for j in fresh if j != i and abs(after[j] - after[i].conj()) <= scale), None)
         if partner is None or partner < i:
@@ -121,7 +121,7 @@ def _upper_first(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def _outermost_first(values: np.ndarray) -> np.ndarray:
     # Rounding makes the moduli of a conjugate pair differ by a bit; the upper one comes first all the same.
     modulus = np.round(np.abs(values), 12)
-    return np.lexsort((-values.imag, -values.real, -modulus))
+    return np.lexsort((-np.imag(values), -np.real(values), -modulus))
 
 
 def _decompose(learned) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

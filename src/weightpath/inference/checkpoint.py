@@ -23,7 +23,7 @@ def fingerprint(model, recording, mask: np.ndarray, settings: dict[str, Any]) ->
     return sha.hexdigest()
 
 
-def write_arrays(path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def write_arrays(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write beside and move into place, so that a reader or a crash never meets half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -71,7 +71,7 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
     **Raises:** ValueError naming an epoch without training trials where each epoch has its own parameters, and data
     that the identity decoder cannot reach.
     """
-    training = mask.any(axis=(1, 2))
+    training = np.asarray(mask.any(axis=(1, 2)))
     by_epoch = levels_by_epoch(model) or model.changes in ("inputs_epoch", "readout_epoch")
     empty = sorted(set(range(len(recording.epochs))) - set(recording.epoch[training].tolist()))
     if by_epoch and empty:

@@ -85,19 +85,20 @@ def _data_terms(parameters: Parameters, problem: Problem, layout: Layout) -> tup
 def _decoder(parameters: Parameters, trials: Trials):
     """From rates (unit, trial) of one bin to predictions (neuron, trial)."""
     constant = 0.0
-    if parameters.offset is not None:
+    if parameters.offset is not None and trials.offset is not None:
         constant = parameters.offset @ trials.offset
-    if parameters.w_out is None:
+    w_out = parameters.w_out
+    if w_out is None:
         return lambda rate: rate + constant
     constant += jnp.einsum("em,ek->mk", parameters.readout_bias, trials.readout)
-    copies, neurons, units = parameters.w_out.shape
+    copies, neurons, units = w_out.shape
     if copies == 1:
-        return lambda rate: parameters.w_out[0] @ rate + constant
+        return lambda rate: w_out[0] @ rate + constant
 
     def each(rate):
-        decoded = (parameters.w_out.reshape(copies * neurons, units) @ rate).reshape(copies, neurons, -1)
+        decoded = (w_out.reshape(copies * neurons, units) @ rate).reshape(copies, neurons, -1)
         return jnp.sum(decoded * trials.readout[:, None, :], axis=0)
 
     # A branch, not a flag of the program: models with and without a decoder per epoch share one compiled program.
     split = jnp.any(trials.readout[1:])
-    return lambda rate: jax.lax.cond(split, each, lambda rate: parameters.w_out[0] @ rate, rate) + constant
+    return lambda rate: jax.lax.cond(split, each, lambda rate: w_out[0] @ rate, rate) + constant

@@ -47,7 +47,8 @@ class Schedule(NamedTuple):
 
 def begin(parameters: Parameters, prior: float, dtype: np.dtype) -> State:
     """The state before the first iteration."""
-    return State(parameters, ADAM.init(parameters), jnp.zeros((), jnp.int32), jnp.asarray(prior, dtype))
+    moments = ADAM.init(parameters)  # pyright: ignore[reportArgumentType]
+    return State(parameters, moments, jnp.zeros((), jnp.int32), jnp.asarray(prior, dtype))
 
 
 @partial(jax.jit, static_argnames="layout")

@@ -1,5 +1,7 @@
 """The trained arrays of a low-tensor-rank fit and their initial values."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -47,18 +49,19 @@ def initial_values(arrangement: Arrangement, seed: int, dtype: np.dtype) -> Para
     root, copies = np.sqrt(arrangement.units), arrangement.copies
     level, deviation = _factors(arrangement, rng)
     w_out, bias = (None, None) if identity else _ridge(rate, means)
-    arrays = dict(
+    arrays: dict[str, Any] = dict(
         post=post,
         pre=pre,
         level=level,
         deviation=deviation,
         start=np.tile(first / root, (copies, 1)).T,
         inputs=_inverse_dynamics(arrangement, states, rate @ pre, copies) / root if _free(arrangement) else None,
-        w_out=None if identity else np.tile(w_out, (copies, 1, 1)),
-        readout_bias=None if identity else np.tile(bias, (copies, 1)),
+        w_out=None if w_out is None else np.tile(w_out, (copies, 1, 1)),
+        readout_bias=None if bias is None else np.tile(bias, (copies, 1)),
         offset=_offset(arrangement),
     )
-    return Parameters(**{name: None if one is None else jnp.asarray(one, dtype) for name, one in arrays.items()})
+    converted: dict[str, Any] = {name: None if one is None else jnp.asarray(one, dtype) for name, one in arrays.items()}
+    return Parameters(**converted)
 
 
 def condition_means(arrangement: Arrangement) -> Float[np.ndarray, "condition time neuron"]:

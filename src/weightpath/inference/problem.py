@@ -1,6 +1,7 @@
 """A fit as arrays: which table entry each trial uses, the data, and the weights of the terms of the loss."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ class Arrangement:
     copies: int
     input_copy: Int[np.ndarray, " trial"]
     readout_copy: Int[np.ndarray, " trial"]
-    maps: dict[str, np.ndarray | None]
+    maps: dict[str, Any]
 
     @property
     def standardised(self) -> Float[np.ndarray, "trial time neuron"]:
@@ -82,7 +83,9 @@ class Arrangement:
     def trials(self, dtype: np.dtype, subset: np.ndarray | None = None) -> Trials:
         """The maps of all trials, or of a subset (boolean), in the precision of the fit."""
         keep = slice(None) if subset is None else subset
-        maps = {name: None if one is None else jnp.asarray(one[:, keep], dtype) for name, one in self.maps.items()}
+        maps: dict[str, Any] = {
+            name: None if one is None else jnp.asarray(one[:, keep], dtype) for name, one in self.maps.items()
+        }
         return Trials(**maps)
 
     def problem(self, dtype: np.dtype) -> Problem:
@@ -103,7 +106,7 @@ class Arrangement:
 
 def arrange(model: LowTensorRankRNN, recording: Recording, mask: Bool[np.ndarray, "trial time neuron"]) -> Arrangement:
     """Maps, scale and copies for a model that has passed the checks; `mask` holds observed entries only."""
-    training = mask.any(axis=(1, 2))
+    training = np.asarray(mask.any(axis=(1, 2)))
     epochs, conditions = len(recording.epochs), len(recording.conditions)
     nothing = np.zeros_like(recording.epoch)
     level = recording.epoch if levels_by_epoch(model) else nothing
@@ -113,7 +116,7 @@ def arrange(model: LowTensorRankRNN, recording: Recording, mask: Bool[np.ndarray
     start = condition if model.initial_state == "condition" else nothing
     starts = conditions if model.initial_state == "condition" else 1
     centre, scale = _scale(model, recording, mask)
-    maps = dict(
+    maps: dict[str, Any] = dict(
         level=_one_hot(level, epochs),
         deviation=_deviation(model, recording, training),
         offset=None if model.trial_offset is None else offset_map(

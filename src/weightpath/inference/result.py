@@ -80,7 +80,7 @@ class Fit:
     @property
     def training_trials(self) -> Bool[np.ndarray, " trial"]:
         """Trials with any training entry; the factors of the others are predictive means."""
-        return self.mask.any(axis=(1, 2))
+        return np.asarray(self.mask.any(axis=(1, 2)))
 
     @property
     def held_out(self) -> Bool[np.ndarray, "trial time neuron"]:
@@ -203,7 +203,7 @@ def _network(arrangement: Arrangement, parameters, drive, dtype: np.dtype) -> Fa
         copy = arrangement.readout_copy if model.changes == "readout_epoch" else 0
         w_out, bias = w_out[copy], bias[copy]
     factor = np.moveaxis(np.asarray(drive.factor), -1, 0)
-    return FactoredRNN(
+    return FactoredRNN(  # pyright: ignore[reportCallIssue] (its w_rec and w_in are properties)
         post_factor=drive.post, pre_factor=drive.pre, trial_factor=jnp.asarray(factor, dtype),
         initial_state=drive.start.T, w_out=jnp.asarray(w_out, dtype), readout_bias=jnp.asarray(bias, dtype),
         time_constant=jnp.asarray(model.time_constant, dtype),

@@ -70,7 +70,7 @@ def _solve(setup, time, batch, tolerances, solver: str, max_steps: int):
     else:
         method = diffrax.Dopri8()
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(_field),
+        diffrax.ODETerm(_field),  # pyright: ignore[reportArgumentType]
         method,
         t0=jnp.zeros_like(time[0]),
         t1=time[-1],

@@ -46,12 +46,18 @@ def flow_to_error(
         depth += 1
         current = projected_flow(setup, jnp.asarray(grid), batch, depth, **settings)
         difference = jnp.abs(current.loss - previous.loss)
-        complete = current.lift.basis.shape[1] in (previous.lift.basis.shape[1], current.lift.basis.shape[0])
+        units, size = _basis_of(current).shape
+        complete = size in (_basis_of(previous).shape[1], units)
         if complete or not jnp.max(difference) > error * current.loss[0]:
             break
         previous = current
     statistics = {"projection_error": difference}
     return take_steps(eqx.tree_at(lambda value: value.statistics, current, statistics), kept)
+
+
+def _basis_of(projected: Trajectory) -> Array:
+    assert projected.lift is not None, "a projected flow carries its lift"
+    return projected.lift.basis
 
 
 def _refined(time: np.ndarray) -> np.ndarray:

@@ -47,10 +47,17 @@ def _certified(w_rec: np.ndarray, discrete: bool) -> bool:
     def product(vector):
         return w_rec.T @ (w_rec @ vector) if discrete else 0.5 * (w_rec @ vector + vector @ w_rec)
 
-    operator = LinearOperator(w_rec.shape, matvec=product, dtype=w_rec.dtype)
+    operator = LinearOperator(w_rec.shape, matvec=product, dtype=w_rec.dtype)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).standard_normal(w_rec.shape[0])
     try:
-        largest = eigsh(operator, k=1, which="LA", tol=1e-2, v0=start, return_eigenvectors=False)
+        largest = eigsh(
+            operator,
+            k=1,
+            which="LA",
+            tol=1e-2,  # pyright: ignore[reportArgumentType]
+            v0=start,
+            return_eigenvectors=False,
+        )
     except ArpackError:
         return False
     # Lanczos converges from below; the gap to 1 is far wider than its tolerance.

@@ -40,7 +40,8 @@ def start(setup: Setup, optimiser: optax.GradientTransformation, key: Key | None
         memory = setup.rule.init(setup.network, batch, key)
         # A network that starts at the solution is judged by the loss of a silent one.
         scale = jnp.maximum(sampled_loss(setup, memory, key, 0), batch.criterion(jnp.zeros_like(batch.targets)))
-    return Progressed(trained, trained, optimiser.init(trained), memory, jnp.asarray(0), scale, RESULTS.successful)
+    moments = optimiser.init(trained)  # pyright: ignore[reportArgumentType]
+    return Progressed(trained, trained, moments, memory, jnp.asarray(0), scale, RESULTS.successful)
 
 
 @eqx.filter_jit

@@ -22,8 +22,8 @@ def choose_solver(solver: str, setup: Setup, end: Float[Array, ""], exact: bool)
     r"""Resolve "auto" to "explicit", "implicit" or, for the gradient of a lone read-out or read-in, "linear".
 
     Near the optimum the fastest rate of an exact flow is about $\eta_w/(4 c^3)$, c the smallest decay rate of the
-    target (integration of white noise; `integrator.md` 2.4 derives the scaled Hessian), and an explicit solver of
-    order 8 takes about $end\,\eta_w/(16 c^3)$ steps.
+    target (the scaled Hessian of `theory.Outlier` at its end, for integration of white noise), and an explicit solver
+    of order 8 takes about $end\,\eta_w/(16 c^3)$ steps.
 
     **Raises:** ValueError for an unknown name.
     """

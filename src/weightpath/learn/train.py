@@ -77,7 +77,7 @@ class _Run:
 
     def __init__(self, setup: Setup, optimiser, key: Key | None, rate: float, record: Record):
         self.setup, self.optimiser, self.key, self.rate, self.record = setup, optimiser, key, rate, record
-        self.exact = jax.config.jax_enable_x64 and missing_exact_form(setup) is None
+        self.exact = jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
         self.steps, self.losses, self.networks, self.statistics = [], [], [], []
 
     def chunks(self, steps: int):

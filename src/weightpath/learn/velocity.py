@@ -23,8 +23,7 @@ def loss(setup: Setup) -> Float[Array, ""]:
     **Raises:** ValueError when the task has no exact form for the network, when the network is unstable, in 32-bit
     mode.
     """
-    check_exact(setup, "wp.loss")
-    value = _loss(setup)
+    value = _evaluated(_loss, setup, "wp.loss")
     if not is_traced(value) and not jnp.isfinite(value):
         raise ValueError(unstable_message(setup.network))
     return value
@@ -39,8 +38,7 @@ def velocity(setup: Setup) -> AbstractNetwork:
     **Raises:** ValueError naming rule, network and task when there is no exact form; when the network is unstable; in
     32-bit mode.
     """
-    check_exact(setup, "wp.velocity")
-    value = _velocity(setup)
+    value = _evaluated(_velocity, setup, "wp.velocity")
     if not is_traced(value.w_rec) and not jnp.all(jnp.isfinite(value.w_rec)):
         raise ValueError(unstable_message(setup.network))
     return value
@@ -78,11 +76,31 @@ def check_exact(setup: Setup, what: str) -> None:
 
     **Raises:** ValueError.
     """
-    require_x64(what)
+    check_precision(setup, what)
     reason = missing_exact_form(setup)
     if reason is not None:
-        raise ValueError(f"{what}: {reason}. Use wp.train, or wp.flow with a batch.")
+        raise ValueError(_no_exact_form(what, reason))
+
+
+def check_precision(setup: Setup, what: str) -> None:
+    """Refuse 32-bit mode and 32-bit weights. **Raises:** ValueError."""
+    require_x64(what)
     if setup.network.w_rec.dtype != jnp.float64:
         raise ValueError(
             f"{what} needs 64-bit weights; w_rec is {setup.network.w_rec.dtype}. Make the network from float64 arrays."
         )
+
+
+def _evaluated(compiled, setup: Setup, what: str):
+    """`compiled(setup)`, its refusal in words; whether there is an exact form costs nothing once it is compiled."""
+    check_precision(setup, what)
+    if setup.task.population() is None:
+        raise ValueError(_no_exact_form(what, str(missing_exact_form(setup))))
+    try:
+        return compiled(setup)
+    except NoExactForm as refusal:
+        raise ValueError(_no_exact_form(what, missing_exact_form(setup) or str(refusal))) from None
+
+
+def _no_exact_form(what: str, reason: str) -> str:
+    return f"{what}: {reason}. Use wp.train, or wp.flow with a batch."

@@ -45,13 +45,16 @@ class ContinuousLinearRNN(AbstractNetwork):
 
         **Raises:** ValueError when the network was made without `dt`.
         """
-        if self.dt is None:
-            raise ValueError("this ContinuousLinearRNN has no time step; make it with dt=... to run it on samples.")
         decay, drive = self.discretised()
         return decay @ state + drive @ input
 
     def discretised(self) -> tuple[Float[Array, "post pre"], Float[Array, "post in"]]:
-        r"""Matrices $(W_d, U_d)$ of the equivalent discrete step $h_{k+1} = W_d h_k + U_d x_k$ at this `dt`."""
+        r"""Matrices $(W_d, U_d)$ of the equivalent discrete step $h_{k+1} = W_d h_k + U_d x_k$ at this `dt`.
+
+        **Raises:** ValueError when the network was made without `dt`.
+        """
+        if self.dt is None:
+            raise ValueError("this ContinuousLinearRNN has no time step; make it with dt=... to run it on samples.")
         generator = self.w_rec - jnp.eye(self.w_rec.shape[0], dtype=self.w_rec.dtype)
         if self.scheme == "euler":
             return jnp.eye(generator.shape[0], dtype=generator.dtype) + self.dt * generator, self.dt * self.w_in

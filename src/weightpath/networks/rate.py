@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from weightpath._types import Array, Float
 from weightpath.networks.base import AbstractNetwork
-from weightpath.networks.checks import as_column, as_float, as_number, as_row, check_finite, check_weights
+from weightpath.networks.checks import as_column, as_float, as_row, check_finite, check_weights
 
 #: Activations by name; each maps an array to an array of the same shape.
 ACTIVATIONS = {
@@ -40,7 +40,7 @@ class RateRNN(AbstractNetwork):
     bias: Float[Array, " post"] | None = eqx.field(default=None, converter=_maybe_float)
     readout_bias: Float[Array, " out"] | None = eqx.field(default=None, converter=_maybe_float)
     activation: str = eqx.field(default="tanh", static=True)
-    leak: float = eqx.field(kw_only=True, static=True, converter=as_number)
+    leak: float = eqx.field(kw_only=True, static=True, converter=float)
     form: str = eqx.field(default="rate", static=True)
 
     def __check_init__(self):

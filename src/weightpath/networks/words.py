@@ -23,11 +23,11 @@ def word_basis(
     if depth < 0:
         raise ValueError(f"depth (length of the longest word) must not be negative; got {depth}.")
     w_rec, vectors = np.asarray(w_rec), np.asarray(vectors)
-    largest = np.max(np.linalg.norm(vectors, axis=0), initial=0.0)
+    largest = float(np.max(np.linalg.norm(vectors, axis=0), initial=0.0))
     basis = _extended(np.zeros((w_rec.shape[0], 0)), vectors, drop * largest)
     if basis.shape[1] == 0:
         raise ValueError("every start vector is zero; give w_in or w_out a nonzero start.")
-    fresh, smallest = basis, drop * np.linalg.norm(w_rec)
+    fresh, smallest = basis, drop * float(np.linalg.norm(w_rec))
     for _ in range(depth):
         larger = _extended(basis, np.concatenate([w_rec @ fresh, w_rec.T @ fresh], axis=1), smallest)
         fresh, basis = larger[:, basis.shape[1] :], larger

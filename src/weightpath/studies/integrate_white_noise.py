@@ -54,7 +54,9 @@ def run(config: IntegrateWhiteNoise, *, progress=None, workspace=None) -> Datase
         pieces.append(compute())
     if progress is not None:
         progress("integrate-white-noise", len(parts), len(parts))
-    return xr.merge(pieces, combine_attrs="no_conflicts")
+    merged = xr.merge(pieces, combine_attrs="no_conflicts")
+    assert isinstance(merged, xr.Dataset)
+    return merged
 
 
 def predict(config: IntegrateWhiteNoise) -> dict[str, Any]:

@@ -112,8 +112,8 @@ def _spectra(run: Trajectory, config) -> xr.Dataset:
     pair = ("phase", "eig")
     return xr.Dataset(
         {
-            "eigenvalue_re": (pair, np.stack(values).real, {"long_name": "Re eigenvalue"} | ONE),
-            "eigenvalue_im": (pair, np.stack(values).imag, {"long_name": "Im eigenvalue"} | ONE),
+            "eigenvalue_re": (pair, np.real(np.stack(values)), {"long_name": "Re eigenvalue"} | ONE),
+            "eigenvalue_im": (pair, np.imag(np.stack(values)), {"long_name": "Im eigenvalue"} | ONE),
             "bulk_drawn": int(full),
         },
         {"phase": ["before", "after"]},

@@ -172,8 +172,8 @@ def common_checks(schemes: tuple[str, ...]) -> list[Check]:
     from weightpath.inference.masks import scheme_names
 
     checks = [
-        Check("all controls are there", "low-tensor-rank.md 10.4", controls_complete, compare="true"),
-        Check("all models are scored on the same entries", "low-tensor-rank.md 10.4", same_entries, compare="true"),
+        Check("all controls are there", "docs/studies.md", controls_complete, compare="true"),
+        Check("all models are scored on the same entries", "docs/studies.md", same_entries, compare="true"),
         Check("chosen rank", "smallest within max(SE, .002)", lambda ds: int(ds.attrs["chosen_rank"]), required=False),
     ]
     for scheme in scheme_names(schemes):

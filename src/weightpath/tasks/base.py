@@ -1,6 +1,7 @@
 """What a task hands out: batches of trials, and exact targets where the expectation over the noise is known."""
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -60,5 +61,5 @@ class AbstractTask(eqx.Module):
         """
 
     @abstractmethod
-    def population(self):
+    def population(self) -> Any:
         """The exact target of the infinite data limit, or None."""

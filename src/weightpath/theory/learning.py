@@ -5,6 +5,7 @@ import warnings
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from weightpath._precision import require_x64
 from weightpath._results import RESULTS
@@ -36,7 +37,7 @@ def learning_time(setup: Setup, fraction: float) -> Float[Array, ""]:
     require_x64("theory.learning_time")
     _check_fraction(fraction)
     theory, small = _checked_theory(setup)
-    goal, end = _levels(theory, small, jnp.asarray(float(fraction)))
+    goal, end = _levels(theory, small, jnp.asarray(float(np.asarray(fraction))))
     if end >= goal:
         return jnp.asarray(jnp.inf)
     return _time(first_time(theory, small, _loss, goal), "theory.learning_time")
@@ -93,11 +94,15 @@ def descent_steps(setup: Setup, fraction: float, learning_rate: ArrayLike, *, ma
     """
     require_x64("theory.descent_steps")
     _check_fraction(fraction)
-    if not float(learning_rate) > 0:
+    if not float(np.asarray(learning_rate)) > 0:
         raise ValueError(f"learning_rate must be positive; got {learning_rate}.")
     theory, small = _checked_theory(setup)
-    numbers = (jnp.asarray(float(fraction)), jnp.asarray(float(learning_rate)), jnp.asarray(max_steps))
-    return _descend(theory, small, theory.start(small), *numbers)
+    numbers = (
+        jnp.asarray(float(np.asarray(fraction))),
+        jnp.asarray(float(np.asarray(learning_rate))),
+        jnp.asarray(max_steps),
+    )
+    return _descend(theory, small, theory.start(small), *numbers, jnp.asarray(max_steps))
 
 
 @eqx.filter_jit
@@ -151,7 +156,7 @@ def _time(arrival: Arrival, what: str):
 
 
 def _check_fraction(fraction) -> None:
-    if not 0 < float(fraction) < 1:
+    if not 0 < float(np.asarray(fraction)) < 1:
         raise ValueError(
             f"fraction must be between 0 and 1 (0.01 for the time to 1% of the initial loss); got {fraction}."
         )

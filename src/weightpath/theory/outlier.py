@@ -84,14 +84,14 @@ class Outlier(AbstractReducedDynamics):
         return tuple(i for i, name in enumerate(("w_in", "w_out", "w_rec")) if name in setup.train)
 
     def stiff(self, setup: Setup) -> bool:
-        r"""True for $c^* < 0.05$ or a read-out more than 100 times as fast as the recurrent weights."""
+        r"""True for $c^* < 0.08$ or a read-out more than 100 times as fast as the recurrent weights."""
         small = self.reduced(setup)
         if is_traced(small):
             return True
         size = max(float(small.network.w_in[0, 0]) ** 2, float(small.network.w_out[0, 0]) ** 2)
         fast = max([float(small.rates[name]) for name in small.rates if name != "w_rec"], default=0.0)
         slow = float(small.rates.get("w_rec", 1.0)) or 1.0
-        return bool(float(small.task.decay) < 0.05 or fast * size > 100 * slow)
+        return bool(float(_decay(small)) < 0.08 or fast * size > 100 * slow)
 
     def regime(self, setup: Setup) -> Regime:
         """Inside for this ansatz; otherwise the reason, and whether a prediction exists at all."""

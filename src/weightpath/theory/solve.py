@@ -9,6 +9,7 @@ import numpy as np
 
 from weightpath._precision import require_x64
 from weightpath._results import RESULTS, outcome_name
+from weightpath._tracing import is_traced
 from weightpath._types import Array, ArrayLike, Float, Int
 from weightpath.setup import Setup
 from weightpath.theory.base import AbstractReducedDynamics, Values
@@ -58,7 +59,7 @@ def solve(
     time = _checked_times(time)
     start, small = theory.start(setup), theory.reduced(setup)
     solution = _solve(theory, small, start, time, jnp.asarray(rtol), jnp.asarray(atol), theory.stiff(small))
-    if throw:
+    if throw and not is_traced(solution.coords):
         raise_unless_successful(solution.result, "theory.solve")
     return solution
 
@@ -83,7 +84,7 @@ def first_time(
     """
     require_x64("theory.first_time")
     start, small = theory.start(setup), theory.reduced(setup)
-    numbers = (jnp.asarray(float(level)), jnp.asarray(horizon), jnp.asarray(rtol), jnp.asarray(atol))
+    numbers = (jnp.asarray(float(np.asarray(level))), jnp.asarray(horizon), jnp.asarray(rtol), jnp.asarray(atol))
     arrival = _first_time(theory, small, start, quantity, *numbers, False, FEW_STEPS)
     if bool(arrival.result == RESULTS.max_steps):
         return _first_time(theory, small, start, quantity, *numbers, True, MAX_STEPS)
@@ -139,6 +140,7 @@ def _solve(theory, setup, start, time, rtol, atol, implicit: bool) -> Solution:
         max_steps=MAX_STEPS,
         throw=False,
     )
+    assert raw.ys is not None and raw.ts is not None, "SaveAt asks for them"
     loss = jax.vmap(lambda coords: theory.loss(coords, setup))(raw.ys)
     finite = jnp.all(jnp.isfinite(raw.ys))
     result = RESULTS.where(raw.result == dfx.RESULTS.successful, RESULTS.successful, RESULTS.max_steps)
@@ -172,6 +174,7 @@ def _first_time(theory, setup, start, quantity, level, horizon, rtol, atol, impl
         max_steps=max_steps,
         throw=False,
     )
+    assert raw.ys is not None and raw.ts is not None, "SaveAt asks for them"
     met = raw.result == dfx.RESULTS.event_occurred
     ended = raw.result == dfx.RESULTS.successful
     result = RESULTS.where(ended, RESULTS.not_converged, RESULTS.max_steps)

@@ -39,8 +39,8 @@ def stability(theory: AbstractReducedDynamics, setup: Setup, coords: Values) -> 
     moving = np.asarray(theory.moving(setup))
     matrix = np.asarray(jacobian(theory, setup, coords))[np.ix_(moving, moving)]
     eigenvalues = np.linalg.eigvals(matrix).astype(complex)
-    eigenvalues = eigenvalues[np.argsort(-eigenvalues.real)]
-    return Stability(jnp.asarray(eigenvalues), jnp.asarray(bool(np.all(eigenvalues.real < 0))))
+    eigenvalues = eigenvalues[np.argsort(-np.real(eigenvalues))]
+    return Stability(jnp.asarray(eigenvalues), jnp.asarray(bool(np.all(np.real(eigenvalues) < 0))))
 
 
 def rates(theory: AbstractReducedDynamics, setup: Setup, coords: Values) -> Float[Array, " k"]:
