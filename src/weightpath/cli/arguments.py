@@ -43,7 +43,7 @@ class RunOptions:
     """Options of `weightpath run`."""
 
     preset: Preset = "quick"
-    """the settings to start from: quick takes about a minute, full is as in the paper"""
+    """the settings to start from: quick takes about a minute; full has larger networks, more seeds and schemes"""
     config: SettingsFile = None
     """file of settings; flags win over it"""
     out: Directory = None
@@ -69,7 +69,7 @@ class ReproduceOptions:
     """Options of `weightpath reproduce`."""
 
     preset: Preset = "quick"
-    """quick: a few minutes in all; full: as in the papers"""
+    """quick: a few minutes in all; full: larger networks, more seeds and schemes"""
     out: Directory = None
     """directory of the results and of report.html (default: results)"""
     force: Switch = False

@@ -177,7 +177,11 @@ STUDY = Study(
     ),
     config=IntegrateWhiteNoise,
     presets={
-        "quick": {"networks": 4, "check_networks": 8, "check_starts": 2, "bulk_units": 500},
+        "quick": {
+            "networks": 4,
+            "check_networks": 8,
+            "check_starts": 2,
+        },
         "full": {"networks": 24},
     },
     run=run,

@@ -37,7 +37,7 @@ def run_study(
 ) -> StudyRun:
     """Run a study, or read its result if the same run was finished before.
 
-    Arguments: `preset` "quick" (about a minute) or "full" (as in the paper); `seed` and `settings` change single
+    Arguments: `preset` "quick" (about a minute) or "full" (larger networks, more seeds and schemes); `seed` and `settings` change single
     settings of it; `out` the directory of the results (default `results/<study>/<content hash>`); `force` computes
     again what is already there; `progress` True, False, None (bars when standard error is a terminal) or a callable.
 

@@ -97,12 +97,8 @@ def descent_steps(setup: Setup, fraction: float, learning_rate: ArrayLike, *, ma
     if not float(np.asarray(learning_rate)) > 0:
         raise ValueError(f"learning_rate must be positive; got {learning_rate}.")
     theory, small = _checked_theory(setup)
-    numbers = (
-        jnp.asarray(float(np.asarray(fraction))),
-        jnp.asarray(float(np.asarray(learning_rate))),
-        jnp.asarray(max_steps),
-    )
-    return _descend(theory, small, theory.start(small), *numbers, jnp.asarray(max_steps))
+    numbers = (float(np.asarray(fraction)), float(np.asarray(learning_rate)), max_steps)
+    return _descend(theory, small, theory.start(small), *map(jnp.asarray, numbers))
 
 
 @eqx.filter_jit
