@@ -153,7 +153,8 @@ class Study:
         paper: authors, year, identifier.
         claim: one paragraph: the stated finding that the study reproduces, and under what assumptions.
         config: a `Settings` class.
-        presets: settings of "quick" (about a minute) and "full" (larger networks, more seeds and schemes) that differ from the defaults.
+        presets: settings of "quick" (about a minute) and "full" (larger networks, more seeds and schemes) that differ
+            from the defaults.
         run: `run(config, *, progress, workspace) -> Dataset`. `workspace` is a directory for checkpoints that is empty
             at first, is kept when a run is interrupted, and is handed in again when it resumes. The attributes
             `understood` and `table` of the dataset, texts of fixed width, are shown in the report.
