@@ -16,6 +16,7 @@ FLOORS = {
     "tasks": 2,
     "rules": 3,
     "setup": 4,
+    "scaling": 4.5,
     "trajectory": 5,
     "store": 5.5,
     "plot": 5.5,

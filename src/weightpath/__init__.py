@@ -41,7 +41,7 @@ _NAMES = {
 }
 
 #: Rooms that are used by name: `wp.theory.Outlier()`, `wp.analysis.spectrum(...)`.
-_ROOMS = ("analysis", "inference", "networks", "plot", "rules", "studies", "tasks", "theory")
+_ROOMS = ("analysis", "inference", "networks", "plot", "rules", "scaling", "studies", "tasks", "theory")
 
 __all__ = ["__version__", *_NAMES, *_ROOMS]
 
@@ -62,7 +62,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from weightpath import analysis, inference, networks, plot, rules, studies, tasks, theory
+    from weightpath import analysis, inference, networks, plot, rules, scaling, studies, tasks, theory
     from weightpath._results import RESULTS, outcome_name
     from weightpath.comparison import Comparison, compare
     from weightpath.inference.crossval import cross_validate

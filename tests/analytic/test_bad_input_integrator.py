@@ -1,5 +1,7 @@
 """What exact learning says to bad input, at the border."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,3 +143,18 @@ def test_32_bit_weights_are_refused():
     weights = [jnp.asarray(array, jnp.float32) for array in ZERO]
     with pytest.raises(ValueError, match="needs 64-bit weights; w_rec is float32"):
         wp.loss(problem(weights, wp.Integrator(0.2)))
+
+
+@pytest.mark.parametrize("decay", [0.2, 0.5])
+def test_a_learning_rate_beyond_the_edge_is_warned_of_with_the_number(decay):
+    network = wp.ContinuousLinearRNN(*ZERO)
+    setup = wp.Setup(network, wp.Integrator(decay), wp.BPTT(), train=("w_rec", "w_out"))
+    # 2/lambda_max of the two-by-two Hessian at the optimum, from its trace and determinant.
+    trace, determinant = 1 / (2 * decay) + 1 / (4 * decay**3), 1 / (8 * decay**4) - 1 / (16 * decay**4)
+    edge = 2 / (trace / 2 + np.sqrt(trace**2 / 4 - determinant))
+    with pytest.warns(UserWarning, match=f"above {edge:.6g}"):
+        wp.train(setup, optax.sgd(1.02 * edge), 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wp.train(setup, optax.sgd(0.98 * edge), 2)
+        wp.train(setup, optax.adam(1.02 * edge), 2)

@@ -118,6 +118,7 @@ def test_records_of_named_numbers_keep_the_last_network_only():
         run.map(lambda network: network.w_rec)
 
 
+@pytest.mark.filterwarnings("ignore:learning rate 5 is above")
 @pytest.mark.parametrize("every", [1, 7])
 def test_a_step_into_instability_keeps_the_last_stable_network(every):
     setup = problem(ZERO, wp.Integrator(0.2))

@@ -7,7 +7,10 @@ import numpy as np
 from weightpath._tracing import is_traced
 from weightpath.learn.stability import is_stable, unstable_message
 from weightpath.networks.linear import ContinuousLinearRNN
+from weightpath.rules.backprop import BPTT
+from weightpath.rules.edge import largest_step
 from weightpath.setup import Setup
+from weightpath.tasks.filters import Integrator
 
 
 def check_start(setup: Setup) -> None:
@@ -52,6 +55,26 @@ def check_sampling(setup: Setup) -> None:
             f"short trials: duration x decay = {noise.duration * decay:.3g} < 4, the loss at the start is too small by "
             f"{100 * bias:.3g} % and learning lags behind the exact flow. Use longer trials.",
             stacklevel=4,
+        )
+
+
+def warn_of_large_steps(setup: Setup, learning_rate: float | None) -> None:
+    """Warn when plain gradient descent on integration cannot settle at this learning rate; silent where unknown."""
+    network, task = setup.network, setup.task
+    if learning_rate is None or not isinstance(task, Integrator) or task.dt is not None:
+        return
+    if not isinstance(network, ContinuousLinearRNN) or not isinstance(setup.rule, BPTT):
+        return
+    if set(setup.train) != {"w_rec", "w_out"} or network.w_in.shape[1] != 1 or network.w_out.shape[0] != 1:
+        return
+    rates = {"speed": setup.rates["w_rec"], "readout_speed": setup.rates["w_out"]}
+    edge = float(largest_step(task.decay, read_in=np.linalg.norm(np.asarray(network.w_in)), **rates))
+    if learning_rate > edge:
+        warnings.warn(
+            f"learning rate {learning_rate:.6g} is above {edge:.6g}, the largest at which plain gradient descent is "
+            f"stable at the solution for decay {float(task.decay):.6g}; training will not settle. Lower it.",
+            UserWarning,
+            stacklevel=3,
         )
 
 

@@ -14,7 +14,7 @@ from weightpath._results import RESULTS, outcome_name
 from weightpath._types import Key
 from weightpath.learn.integrate import trained_part
 from weightpath.learn.record import Interrupted, Record
-from weightpath.learn.starts import check_sampling, check_start
+from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
 from weightpath.learn.steps import Progressed, advance, recorded_loss, sampled_loss, start
 from weightpath.learn.velocity import check_exact, missing_exact_form
 from weightpath.setup import Setup
@@ -57,6 +57,7 @@ def train(
         raise ValueError(f"steps must be at least 1; got {steps}.")
     key = _checked_key(setup, key)
     rate = time_per_step(optimiser) if learning_rate is None else learning_rate
+    warn_of_large_steps(setup, rate)
     record = Record(every=-(-steps // 100)) if record is None else record
     run = _Run(setup, optimiser, key, 1.0 if rate is None else float(rate), record)
     with resolve_progress(progress) as report:

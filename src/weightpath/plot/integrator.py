@@ -29,8 +29,8 @@ def plot_outlier(dataset: Dataset, *, ax: Axes) -> Axes:
     simulated(ax, time, outlier.mean(0), spread=outlier.std(0), label=label)
     finish(ax, x=LEARNING_TIME, y="outlier eigenvalue of W")
     low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.32 * (high - low))  # room for the legend above the data
-    ax.legend(frameon=False, fontsize=8, loc="upper left", ncols=2, columnspacing=1.0)
+    ax.set_ylim(low, high + 0.3 * (high - low))  # room for the legend above the data
+    ax.legend(frameon=False, fontsize=8, loc="upper left", ncols=2, columnspacing=1.0, borderaxespad=0.2)
     return ax
 
 

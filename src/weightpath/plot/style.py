@@ -52,17 +52,18 @@ def _dress(ax: Axes) -> None:
 
 
 def theory(ax: Axes, x: Any, y: Any, *, label: str = "theory", **line: Any) -> Axes:
-    """Draw a prediction: always a line."""
-    ax.plot(x, y, **{"label": label, "linewidth": 1.8, "color": INK, **line})
+    """Draw a prediction: always a line, above the markers of what it predicts."""
+    ax.plot(x, y, **{"label": label, "linewidth": 1.5, "color": INK, "zorder": 3, **line})
     return ax
 
 
 def simulated(ax: Axes, x: Any, y: Any, *, spread: Any = None, label: str = "network", **marks: Any) -> Axes:
-    """Draw a measurement: always markers, at most 40 of them, with the `spread` (one s.d.) shaded when it is given."""
+    """Draw a measurement: always markers, about 40 at equal steps, with the `spread` (one s.d.) shaded when given."""
     x, y = np.asarray(x), np.asarray(y)
-    style = {"label": label, "marker": "o", "markersize": 4.0, "linestyle": "none", "color": COLOURS[1], **marks}
-    some = np.unique(np.linspace(0, x.size - 1, min(x.size, 40)).round().astype(int))
-    ax.plot(x[some], y[some], **style)
+    look = {"marker": "o", "markersize": 4.6, "markeredgecolor": "white", "markeredgewidth": 0.4}
+    style = {"label": label, "linestyle": "none", "color": COLOURS[1], **look, **marks}
+    every = slice(None, None, max(1, round(x.size / 40)))
+    ax.plot(x[every], y[every], **style)
     if spread is not None:
         ax.fill_between(x, y - np.asarray(spread), y + np.asarray(spread), color=style["color"], alpha=0.2, linewidth=0)
     return ax

@@ -38,8 +38,9 @@ def run_study(
     """Run a study, or read its result if the same run was finished before.
 
     Arguments: `preset` "quick" (about a minute) or "full" (larger networks, more seeds and schemes); `seed` and
-    `settings` change single settings of it; `out` the directory of the results (default `results/<study>/<content hash>`); `force` computes
-    again what is already there; `progress` True, False, None (bars when standard error is a terminal) or a callable.
+    `settings` change single settings of it; `out` the directory of the results (default
+    `results/<study>/<content hash>`); `force` computes again what is already there; `progress` True, False, None (bars
+    when standard error is a terminal) or a callable.
 
     An interrupted run leaves its checkpoints in the directory; the same call resumes from them.
 

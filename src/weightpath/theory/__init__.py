@@ -1,5 +1,6 @@
 """Theories of learning: what they predict, how to see it in a network, and when they hold."""
 
+from weightpath.rules.edge import scaled_hessian
 from weightpath.theory.base import AbstractReducedDynamics, AbstractTheory, Regime
 from weightpath.theory.closed_forms import (
     collapse_amplitude,
@@ -7,7 +8,6 @@ from weightpath.theory.closed_forms import (
     detached_overlap,
     fast_readout_time,
     saddle_rate,
-    scaled_hessian,
 )
 from weightpath.theory.learning import (
     Descent,

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
@@ -76,8 +77,7 @@ class Outlier(AbstractReducedDynamics):
         """A network of one unit with the same read-in, read-out and outlier: the reduced dynamics are its flow."""
         if setup.network.w_rec.shape == (1, 1) and type(setup.task) is Integrator and setup.task.noise is None:
             return setup
-        w_rec, w_in, w_out, decay = _single_unit(setup)
-        return Setup(ContinuousLinearRNN(w_rec, w_in, w_out), Integrator(decay), setup.rule, setup.train, setup.rates)
+        return _single_unit(setup)
 
     def moving(self, setup: Setup) -> tuple[int, ...]:
         """Indices of the coordinates whose weights are trained."""
@@ -88,10 +88,11 @@ class Outlier(AbstractReducedDynamics):
         small = self.reduced(setup)
         if is_traced(small):
             return True
-        size = max(float(small.network.w_in[0, 0]) ** 2, float(small.network.w_out[0, 0]) ** 2)
+        assert isinstance(small.task, Integrator), "reduced setups integrate"
+        size = max(float(np.asarray(weight)[0, 0]) ** 2 for weight in (small.network.w_in, small.network.w_out))
         fast = max([float(small.rates[name]) for name in small.rates if name != "w_rec"], default=0.0)
         slow = float(small.rates.get("w_rec", 1.0)) or 1.0
-        return bool(float(_decay(small)) < 0.08 or fast * size > 100 * slow)
+        return bool(float(small.task.decay) < 0.08 or fast * size > 100 * slow)
 
     def regime(self, setup: Setup) -> Regime:
         """Inside for this ansatz; otherwise the reason, and whether a prediction exists at all."""
@@ -145,9 +146,11 @@ def _project(setup: Setup) -> Float[Array, " coord"]:
 
 
 @eqx.filter_jit
-def _single_unit(setup: Setup):
+def _single_unit(setup: Setup) -> Setup:
+    # Compiled as a whole: the border checks of the constructors would cost more than the theory.
     kappa, readout, outlier = _project(setup)
-    return outlier[None, None], kappa[None, None], readout[None, None], _decay(setup)
+    network = ContinuousLinearRNN(outlier[None, None], kappa[None, None], readout[None, None])
+    return Setup(network, Integrator(_decay(setup)), setup.rule, setup.train, setup.rates)
 
 
 @eqx.filter_jit

@@ -22,13 +22,13 @@ def outlier_regime(setup: Setup) -> Regime:
 
     The numbers are looked at only where they are known: under `jax.jit` or `jax.vmap` the structure alone is judged.
     """
-    reason = _structure(setup)
+    target = setup.task.population()
+    reason = _structure(setup, target)
     if reason:
         return Regime.outside(reason, defined=False)
     if is_traced(setup.network, setup.task, setup.rates):
         return Regime(RESULTS.successful)
-    target = setup.task.population()
-    amplitude = float(target.output[0, 0] * target.drive[0, 0])
+    amplitude = float(np.asarray(target.output)[0, 0] * np.asarray(target.drive)[0, 0])
     if abs(amplitude - 1) > 1e-12:
         return Regime.outside(
             f"the target filter has amplitude {amplitude:g}, and the theory assumes 1.", defined=False
@@ -36,9 +36,9 @@ def outlier_regime(setup: Setup) -> Regime:
     return _start(setup)
 
 
-def _structure(setup: Setup) -> str:
+def _structure(setup: Setup, target) -> str:
     """What no number can mend: rule, network, or target of another kind."""
-    network, target = setup.network, setup.task.population()
+    network = setup.network
     if type(setup.rule) is not BPTT:
         return f"it assumes the gradient (BPTT); the rule is {type(setup.rule).__name__}, for which nothing is derived."
     if not isinstance(network, ContinuousLinearRNN):
@@ -58,7 +58,7 @@ def _structure(setup: Setup) -> str:
 
 def _start(setup: Setup) -> Regime:
     """Whether the initial weights are where the ansatz, or its first order in the gain, holds."""
-    read_in, read_out = np.asarray(setup.network.w_in[:, 0]), np.asarray(setup.network.w_out[0])
+    read_in, read_out = np.asarray(setup.network.w_in)[:, 0], np.asarray(setup.network.w_out)[0]
     norm_in, norm_out = np.linalg.norm(read_in), np.linalg.norm(read_out)
     trained_in = "w_in" in setup.train and "w_out" in setup.train
     if norm_in == 0 and not ("w_in" in setup.train and norm_out > 0):
