@@ -61,6 +61,34 @@ def test_starts_that_cannot_learn(weights, train, message):
         wp.train(setup, optax.sgd(0.1), 3, record=wp.Record(every=1))
 
 
+def test_starts_that_cannot_learn_from_samples():
+    def run(u, v, train):
+        network = wp.ContinuousLinearRNN(np.zeros((1, 1)), [u], [v], dt=0.1)
+        setup = wp.Setup(network, wp.Integrator(0.2, noise=NOISE), wp.BPTT(), train=train)
+        wp.train(setup, optax.sgd(0.1), 3, key=jax.random.key(0))
+
+    for u, v, train, message in [
+        (0.0, 1.0, ("w_rec", "w_out"), "no input reaches the network"),
+        (1.0, 0.0, ("w_rec", "w_in"), "no output reads the network"),
+        (0.0, 0.0, ALL, "saddle"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            run(u, v, train)
+
+
+def test_a_perfect_integrator_is_learned_from_samples_only():
+    task = wp.Integrator(0.0, noise=wp.WhiteNoise(duration=1.0, dt=0.1, trials=4))
+    setup = wp.Setup(wp.ContinuousLinearRNN([[0.0]], [1.0], [0.5], dt=0.1), task, wp.BPTT(), train=("w_rec", "w_out"))
+    for verb in (wp.loss, wp.velocity, lambda setup: wp.flow(setup, [1.0])):
+        with pytest.raises(ValueError, match="the task has no target of infinite data"):
+            verb(setup)
+    path = wp.train(setup, optax.sgd(0.05), 2, key=jax.random.key(0))
+    assert np.all(np.isfinite(path.loss)) and path.network(-1).w_rec[0, 0] > 0  # towards the eigenvalue 1
+    fast = setup.with_network(wp.ContinuousLinearRNN([[-3.0]], [1.0], [0.5], dt=0.6))
+    with pytest.raises(ValueError, match="need dt < 0.5"):
+        wp.train(fast, optax.sgd(0.05), 2, key=jax.random.key(0))
+
+
 def test_a_resonant_target_cannot_be_learned_from_rank_one():
     task = wp.RationalFilter([[-0.2, -1.0], [1.0, -0.2]], [1.0, 0.0], [1.0, 0.0])
     with pytest.warns(UserWarning, match="conjugate pair of eigenvalues cannot form"):

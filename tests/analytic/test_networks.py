@@ -115,6 +115,12 @@ def test_lift_keeps_the_filter_and_the_invisible_part(getkey):
         np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 
+def test_a_bulk_beyond_the_edge_of_stability_is_said(getkey):
+    with pytest.warns(UserWarning, match="gain 1.3 >= 1: .* unstable with high probability"):
+        network = gaussian(getkey(), 200, gain=1.3, read_in_norm=1.0, readout="zero")
+    assert np.linalg.eigvals(network.w_rec).real.max() > 1  # the warning is true
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -130,6 +136,7 @@ def test_lift_keeps_the_filter_and_the_invisible_part(getkey):
         (lambda: RateRNN(np.zeros((1, 1)), [1.0], [1.0], leak=0.5, activation="sine"), "activation"),
         (lambda: RateRNN(np.zeros((1, 1)), [1.0], [1.0], leak=0.5, bias=np.ones(2)), "bias must have shape"),
         (lambda: gaussian(jax.random.key(0), 0, gain=0.1, read_in_norm=1.0, readout="zero"), "units must be"),
+        (lambda: gaussian(jax.random.key(0), 5, gain=np.nan, read_in_norm=1.0, readout="zero"), "w_rec holds NaN"),
         (lambda: gaussian(jax.random.key(0), 5, gain=-0.1, read_in_norm=1.0, readout="zero"), "gain"),
         (lambda: gaussian(jax.random.key(0), 5, gain=0.1, read_in_norm=1.0, readout="random"), "readout_norm"),
     ],

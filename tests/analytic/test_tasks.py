@@ -46,6 +46,16 @@ def test_every_step_draws_fresh_noise():
     assert float(jnp.max(jnp.abs(first.inputs - second.inputs))) > 0.1
 
 
+@pytest.mark.parametrize("dt", [None, 1.0])
+def test_a_perfect_integrator_exists_on_trials_of_finite_duration(dt):
+    """Its target is the running sum of the input; it has no exact form in the stationary state."""
+    task = Integrator(0.0, dt=dt, noise=WhiteNoise(2.0, 0.1, 3))
+    batch = task.sample(jax.random.key(0), 0)
+    width = 0.1 if dt is None else 1.0
+    np.testing.assert_allclose(batch.targets, width * np.cumsum(batch.inputs, axis=1), rtol=1e-12, atol=1e-12)
+    assert task.population() is None
+
+
 def test_criterion_is_half_the_masked_mean_square():
     batch = Integrator(0.5, noise=WhiteNoise(1.0, 0.1, 2)).sample(jax.random.key(0), 0)
     masked = type(batch)(batch.inputs, batch.targets, batch.mask.at[0, :5].set(0.0))
@@ -58,10 +68,14 @@ def test_criterion_is_half_the_masked_mean_square():
     ("make", "message"),
     [
         (lambda: Integrator(-0.1), "decay must be positive.*not square-integrable"),
-        (lambda: Integrator(0.0), "infinite white-noise variance"),
+        (lambda: Integrator(0.0), "infinite white-noise variance.*finite duration"),
+        (lambda: Integrator(-0.1, noise=WhiteNoise(1.0, 0.1, 2)), "decay must be positive"),
         (lambda: Integrator(np.nan), "decay holds NaN"),
         (lambda: Integrator(0.1, dt=-1.0), "dt must be positive"),
         (lambda: RationalFilter([[0.1]], [1.0], [1.0]), "Hurwitz.*0.1"),
+        (lambda: RationalFilter([[0.0, 1.0], [-1.0, 0.0]], [1.0, 0.0], [1.0, 0.0]), "Hurwitz.*abscissa is 0"),
+        (lambda: RationalFilter(-1.0, [1.0], [1.0]), r"\(k, k\).*got \(\)"),
+        (lambda: RationalFilter(-np.eye(2), [1.0], [1.0, 1.0]), r"got \(2, 2\), \(1, 1\) and \(1, 2\)"),
         (lambda: RationalFilter(np.zeros((2, 3)), [1.0], [1.0]), r"\(2, 3\)"),
         (lambda: RationalFilter(-np.eye(2), [1.0, np.inf], [1.0, 1.0]), "b holds NaN"),
         (lambda: WhiteNoise(-1.0, 0.1, 3), "must be positive"),

@@ -92,6 +92,8 @@ def test_a_run_is_repeated_from_its_own_settings_file(call, tiny):
         ("xyz", "there is no command 'xyz'; commands: list, run"),
         ("run tny", "there is no study 'tny'; did you mean 'tiny'?"),
         ("run", "needs the name of a study: tiny"),
+        ("run --preset full", "needs the name of a study: tiny"),
+        ("run tiny --out afile", "afile is a file; give a directory"),
         ("run tiny --decay -1", "--decay: Input should be greater than 0 (got -1.0)"),
         ("run tiny --decay x", "could not convert string to float"),
         ("run tiny --dcay 1", "Perhaps you meant:"),
@@ -101,7 +103,8 @@ def test_a_run_is_repeated_from_its_own_settings_file(call, tiny):
         ("run tiny --config typo.toml", "typo.toml: study tiny has no setting 'dcay'; did you mean 'decay'?"),
         ("run tiny --config range.toml", "range.toml: decay: Input should be greater than 0"),
         ("run tiny --out afile/x", "Not a directory: afile"),
-        ("report nowhere", "holds no finished run"),
+        ("report nowhere", "there is no directory nowhere"),
+        ("report .", "holds no finished run"),
         ("completion tcsh", "invalid choice"),
         ("predict mute", "study tiny has no theory"),
     ],
@@ -167,7 +170,8 @@ def test_report_of_a_directory(call, tiny):
 def test_predict(call):
     code, out, _ = call("predict tiny --decay 0.25 --json")
     assert code == 0 and json.loads(out)["prediction"]["half_time"] == pytest.approx(2.772588722239781)
-    assert "half_time  1.386" in call("predict tiny")[1]
+    out = call("predict tiny")[1]
+    assert "half time  1.386" in out and "rates" in out and max(map(len, out.splitlines())) <= 80
 
 
 def test_list(call):
@@ -179,7 +183,7 @@ def test_list(call):
 
 def test_doctor(call):
     code, out, _ = call("doctor")
-    assert code == 0 and "x64" in out and "Everything is in place." in out
+    assert code == 0 and "64-bit numbers" in out and "Everything is in place." in out
     assert json.loads(call("doctor --json")[1])["problems"] == []
 
 

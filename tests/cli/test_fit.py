@@ -73,6 +73,20 @@ def test_json_and_quiet(call, seen):
     [
         ("fit", "DATA"),
         ("fit nothing.npz", "there is no file"),
+        ("fit folder", "is a directory"),
+        ("fit flat.npz", "no array with three axes; it holds x(3, 4)"),
+        ("fit some.npz --rank", "--rank needs at least one value"),
+        ("fit some.npz --scheme", "--scheme needs at least one value"),
+        ("fit some.npz --rank 1 --dims a,b,c", "the axes must be named trial, time and neuron"),
+        ("fit some.npz --rank 9", "rank 9 exceeds min(units, neurons)"),
+        ("fit some.npz --rank 1 --seeds 0", "--seeds: Input should be greater than or equal to 1"),
+        ("fit some.npz --rank 1 --condition target", "has no array 'target'"),
+        ("fit some.npz --rank 1 --out notes.txt", "notes.txt is a file; give a directory"),
+        ("fit nan.npz --rank 1", "no finite entry"),
+        ("fit constant.npz --rank 1", "all training entries of each neuron are equal"),
+        ("fit one.npz --rank 1", "scheme 'even' leaves no observed entry to train on"),
+        ("fit epoch.npz --rank 1", "no training trial in epoch 'x'"),
+        ("fit labels.npz --rank 1", "condition has 5 entries"),
         ("fit text.npz", "text.npz"),
         ("fit some.npz --array rates", "rates"),
         ("fit some.npz --rank 0", "rank"),
@@ -82,8 +96,16 @@ def test_json_and_quiet(call, seen):
         ("fit notes.txt", "notes.txt"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:silent")
 def test_unusable_input_is_one_message_and_exit_code_2(call, tmp_path, line, message):
     np.savez(tmp_path / "some.npz", activity=np.random.default_rng(0).normal(size=(12, 6, 4)))
+    values = np.random.default_rng(0).normal(size=(12, 6, 4))
+    files = dict(nan=values * np.nan, constant=np.ones_like(values), one=values[:1], labels=values, epoch=values)
+    labels = dict(labels=dict(condition=np.arange(5)), epoch=dict(epoch=["x"] + ["y"] * 11))
+    for name, activity in files.items():
+        np.savez(tmp_path / f"{name}.npz", activity=activity, **labels.get(name, {}))
+    np.savez(tmp_path / "flat.npz", x=np.zeros((3, 4)))
+    (tmp_path / "folder").mkdir()
     (tmp_path / "text.npz").write_text("not numpy")
     (tmp_path / "notes.txt").write_text("")
     before = {path.name for path in tmp_path.iterdir()}

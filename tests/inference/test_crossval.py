@@ -10,6 +10,7 @@ from weightpath.inference.masks import SCHEMES, user_mask
 from weightpath.inference.paired import r_squared
 from weightpath.inference.plain import PLAIN
 from weightpath.inference.scores import CrossValidation, Row
+from weightpath.networks.kernels import RationalQuadratic
 
 SETTINGS = dict(iterations=60, schemes=("even", "blocks"))
 
@@ -203,5 +204,34 @@ def test_refusals(recording):
     epoch[4] = 1
     with pytest.raises(ValueError, match="on scheme 'even': no training trial in epoch 1"):
         wp.cross_validate(model(1), recording.with_epoch(epoch), schemes="even", iterations=2)
+    with pytest.raises(ValueError, match="scheme 'even' leaves no observed entry to train on"):
+        wp.cross_validate(model(1), wp.Recording(recording.values[:1]))
     with pytest.raises(ValueError, match="no 'pca' on|no .*'pca'"):
         made_up({1: 0.5}).row("even", "pca")
+
+
+def test_what_would_stop_a_control_stops_the_call_before_the_first_fit(recording, monkeypatch):
+    monkeypatch.setattr(jobs, "fit", lambda *_, **__: pytest.fail("a fit was begun"))
+    smooth = model(1, kernel=RationalQuadratic(20.0, 0.3, 0.05, by_epoch=False))
+    with pytest.raises(ValueError, match="control epoch on scheme 'even': no training trial in epoch 'b'"):
+        wp.cross_validate(
+            smooth, recording.with_epoch(np.where(np.arange(40) == 4, "b", "a")), schemes="even", iterations=2
+        )
+    with pytest.raises(ValueError, match="control epoch on scheme 'even': no training trial in epoch 'first half'"):
+        wp.cross_validate(smooth, wp.Recording(recording.values[:3]), schemes="even", iterations=2)
+
+
+def test_fits_that_met_numbers_that_are_not_finite_are_named(recording):
+    scores = wp.cross_validate(model(1), recording, schemes="even", iterations=5, learning_rate=1e30, controls=False)
+    assert any("stopped at numbers that are not finite (*), lower the learning rate: ltr, rank 1" in note
+               for note in scores.notes)  # fmt: skip
+    assert np.isfinite(scores.r2("even", "ltr, rank 1"))
+
+
+def test_what_fits_say_of_the_data_is_kept(recording):
+    few = wp.Recording(recording.values[:10], condition=recording.condition[:10])
+    scores = wp.cross_validate(model(2), few, schemes="even", iterations=2, controls=False)
+    text = " ".join(scores.notes)
+    assert "scheme even: 5 training trials are fewer than three per factor (rank 2)" in text
+    assert "scheme even: the kernel's length, 200 trials, exceeds the 5 training trials" in text
+    assert "5 trials have no training entry: their factors are the predictive mean of the prior" in text

@@ -3,11 +3,13 @@
 import re
 import warnings
 
+import jax
 import jaxtyping
 import numpy as np
 import pytest
 
 import weightpath as wp
+from weightpath.networks.init import gaussian
 from weightpath.networks.kernels import RationalQuadratic
 
 TRIALS, BINS, NEURONS = 20, 6, 5
@@ -56,6 +58,7 @@ def fit(one, what, **settings):
         (dict(time_constant=0.5), "time_constant must be at least one bin"),
         (dict(time_constant=-2), "time_constant must be at least one bin"),
         (dict(substeps=0), "substeps must be a whole number"),
+        (dict(time_constant=float("nan")), "time_constant must be at least one bin"),
     ],
 )  # fmt: skip
 def test_settings_of_the_model(settings, message):
@@ -108,12 +111,22 @@ def test_wrong_kinds_of_arguments(unchecked):
         model(rank=2.5)
     with pytest.raises(ValueError, match="kernel must be a kernel"):
         model(kernel="rq")
+    with pytest.raises(ValueError, match="trial_offset must be a SmoothOffset"):
+        model(trial_offset=3.0)
+    with pytest.raises(ValueError, match="length must be positive and finite; got 'long'"):
+        RationalQuadratic(length="long", sd=1.0)
     with pytest.raises(ValueError, match="iterations must be a whole number"):
         fit(model(), recording(), iterations=10.5)
     with pytest.raises(ValueError, match="model must be a wp.LowTensorRankRNN; got int"):
         fit(3, recording())
     with pytest.raises(ValueError, match="recording must be a wp.Recording; got ndarray"):
         fit(model(), data())
+    with pytest.raises(ValueError, match="recording must be a wp.Recording; got ndarray"):
+        wp.cross_validate(model(), data())
+    with pytest.raises(ValueError, match="models must be one or several wp.LowTensorRankRNN"):
+        wp.cross_validate(3, recording())
+    with pytest.raises(ValueError, match="units must be a whole number, at least 1; got 2.5"):
+        gaussian(jax.random.key(0), 2.5, gain=0.1, read_in_norm=1.0, readout="zero")
 
 
 def test_rank_beyond_what_the_data_hold():
@@ -136,8 +149,12 @@ def test_data_that_the_identity_decoder_cannot_reach():
 def test_constant_data():
     with pytest.warns(UserWarning, match="silent"):
         constant = recording(np.ones((TRIALS, BINS, NEURONS)))
-    with pytest.raises(ValueError, match="all training entries are equal"):
+    with pytest.raises(ValueError, match="all training entries of each neuron are equal"):
         fit(model(), constant)
+    with pytest.warns(UserWarning, match="silent"):
+        levels = recording(np.ones((TRIALS, BINS, NEURONS)) * np.arange(NEURONS))
+    with pytest.raises(ValueError, match="all training entries of each neuron are equal"):
+        fit(model(), levels)
 
 
 @pytest.mark.parametrize("changes", ["trial", "epoch", "inputs_epoch", "readout_epoch", "per_epoch"])
@@ -154,6 +171,20 @@ def test_doubled_trial_numbers_need_trial_noise():
     with pytest.raises(ValueError, match="trial_id occur more than once"):
         fit(model(kernel=RationalQuadratic(length=5.0, sd=0.3)), doubled)
     assert fit(model(), doubled).c.shape == (TRIALS, 2)
+
+
+def test_doubled_trial_numbers_have_a_core_each():
+    """A core per trial is not smooth, so that a shared number ties nothing."""
+    doubled = fit(model(changes="per_trial"), recording(trial_id=np.repeat(np.arange(10), 2)), iterations=20)
+    single = fit(model(changes="per_trial"), recording(), iterations=20)
+    np.testing.assert_array_equal(doubled.c, single.c)
+
+
+def test_trial_numbers_out_of_order_give_the_same_fit():
+    order = np.random.default_rng(1).permutation(TRIALS)
+    shuffled = recording(data()[order], condition=CONDITION[order], epoch=EPOCH[order], trial_id=order)
+    np.testing.assert_array_equal(fit(model(), shuffled).c, fit(model(), recording()).c)
+    assert shuffled.source_trial.tolist() == np.argsort(order).tolist()
 
 
 def test_one_trial_is_fitted_with_fixed_weights():
@@ -206,6 +237,24 @@ def test_missing_bins_are_left_out():
     filled = np.where(np.isnan(values), 0.3, values)
     same = fit(model(), recording(filled), mask=np.isfinite(values), iterations=60)
     np.testing.assert_array_equal(found.c, same.c)
+
+
+def test_silent_neurons_are_predicted_by_their_constant_and_not_scored():
+    values = data()
+    values[:, :, 2] = 1.5
+    with pytest.warns(UserWarning, match="silent"):
+        silent = recording(values)
+    found = fit(model(), silent, iterations=200)
+    np.testing.assert_allclose(found.predict()[:, :, 2], 1.5, atol=0.1)
+    others = found.recording.observed & (np.arange(NEURONS) != 2)
+    assert found.score() == found.score(others) and np.isfinite(found.score())
+    with pytest.raises(ValueError, match="no observed entry is left to score"):
+        found.score(~others)
+
+
+def test_too_few_iterations_to_judge_by():
+    with pytest.warns(UserWarning, match="5 iterations are too few to judge it by"):
+        assert not wp.fit(model(), recording(), iterations=5).converged
 
 
 def test_nothing_left_to_score():

@@ -46,6 +46,7 @@ def test_no_order_fits():
         (DATA, {"time": [0, 1, 2, np.nan]}, "finite, strictly increasing"),
         (DATA, {"trial_id": list("abcdef")}, "trial_id must hold numbers"),
         (DATA, {"trial_id": [1, 2, 3, 4, 5, np.nan]}, "number every trial"),
+        (DATA, {"condition": np.zeros((6, 2))}, r"one label a trial, \(6,\); got shape \(6, 2\)"),
         (DATA, {"condition": ["a", None, "b", "a", "b", "b"]}, "no label for 1 trials.*position 1"),
         (DATA, {"epoch": [0, 0, np.nan, 1, 1, 1]}, "no label for 1 trials.*position 2"),
         (DATA, {"covariates": {"speed": 3.0}}, "single number"),
@@ -84,6 +85,23 @@ def test_mostly_missing_warns():
         wp.Recording(data)
 
 
+def test_what_a_mask_hides_is_missing():
+    hidden = np.zeros(DATA.shape, bool)
+    hidden[1, 2], hidden[4, :, 0] = True, True
+    recording = wp.Recording(np.ma.masked_array(DATA, mask=hidden))
+    np.testing.assert_array_equal(recording.observed, ~hidden)
+    np.testing.assert_array_equal(recording.values[~hidden], DATA[~hidden])
+
+
+def test_labels_are_kept_beside_their_codes():
+    """Conditions as `numpy.unique` sorts them, epochs in the order of appearance, gaps allowed."""
+    recording = wp.Recording(
+        DATA, condition=[9, 2, 5, 9, 2, 5], epoch=["wash", "wash", "base", "base", "adapt", "wash"]
+    )
+    assert recording.conditions == (2, 5, 9) and recording.condition.tolist() == [2, 0, 1, 2, 0, 1]
+    assert recording.epochs == ("wash", "base", "adapt") and recording.epoch.tolist() == [0, 0, 1, 1, 2, 0]
+
+
 def test_silent_neurons_are_kept_and_not_scaled():
     data = DATA.copy()
     data[:, :, 2] = 0.1
@@ -115,6 +133,12 @@ def test_unknown_standardisation():
 def test_files(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         read_recording(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="is a directory"):
+        read_recording(tmp_path)
+    (tmp_path / "text.npz").write_text("not numpy")
+    with pytest.raises(ValueError, match="cannot be read as plain numpy arrays") as refused:
+        read_recording(tmp_path / "text.npz")
+    assert "unsafely" not in str(refused.value)
     (tmp_path / "text.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"expected \.npz, \.npy or \.nc"):
         read_recording(tmp_path / "text.csv")

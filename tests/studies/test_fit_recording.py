@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from weightpath.report import write_report
 from weightpath.studies.fit_recording import fit_recording
 
 SETTINGS = dict(rank=(1, 2), scheme=("even",), units=6, iterations=400)
@@ -46,8 +47,8 @@ def test_says_first_what_it_understood(finished):
     said = finished[1]
     assert "array 'rates' (32, 5, 3) as (trial, time, neuron); condition from 'target', epoch from 'phase'" in said[0]
     text = "\n".join(said)
-    assert text.index("before (16 trials), then after (16 trials)") < text.index("Whole trials held out")
-    assert "standard deviation of each neuron" in text
+    assert "before (16 trials), then after (16 trials)" in text and "standard deviation of each neuron" in text
+    assert "fit tensor ranks 1, 2 (1 fit each) with even held out" in text
 
 
 def test_stores_scores_factors_and_figures(finished):
@@ -61,7 +62,18 @@ def test_stores_scores_factors_and_figures(finished):
     assert all(path.stat().st_size > 1000 for path in run.figures.values())
     names = [check.name for check in run.checks]
     assert "all controls are there" in names and "R^2, even: tuned smoother" in names and names[-1] == "verdict"
+    assert "Whole trials held out" in dataset.attrs["table"]
+    assert max(map(len, dataset.attrs["table"].splitlines())) <= 80
     assert not list(run.directory.glob("unfinished-*"))
+
+
+def test_the_report_shows_scores_as_a_table_and_the_verdict_first(finished):
+    run = finished[0]
+    page = write_report([run.directory], run.directory / "report.html").read_text()
+    assert page.index("On held-out trials the low-tensor-rank model") < page.index("Held-out trials</h3>")
+    assert "R², even: tuned smoother" not in page and page.count("<code>tuned smoother</code>") == 1
+    assert f"{float(run.dataset['r2_mean'].sel(scheme='even', model='smoother')):.4f}" in page
+    assert page.count('class="chosen"') == 1 and page.count('class="best"') == 1
 
 
 def test_killed_and_given_again_ends_where_an_uninterrupted_run_ends(file, finished, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 from weightpath._precision import require_x64
 from weightpath._types import Bool, Complex, Float
 from weightpath.networks.base import AbstractNetwork
+from weightpath.networks.factored import FactoredRNN
 from weightpath.trajectory import Trajectory
 
 #: Eigenvalues of a matrix that is zero up to rounding can be as large as this (square root of the rounding).
@@ -63,8 +64,9 @@ def spectrum(learned: Trajectory | AbstractNetwork, *, bulk_radius: float | None
     out, it is the projection's own for a projected trajectory, and otherwise estimated from the first network as
     $\sqrt{(\|W\|_F^2 - \sum_{outliers}|\lambda|^2)/N}$, right for independent entries beside a few outliers.
     An eigenvalue is an outlier beyond $(1 + 3/\sqrt{N})$ of that radius, which leaves room for the fluctuations of the
-    edge at N units. The convention is that of the network class: a continuous-time pole decays at rate
-    $1 - \lambda$, a discrete-time one multiplies by $\lambda$.
+    edge at N units. Networks of low rank, as a fit to a recording gives them, have no bulk: only their `rank` nonzero
+    eigenvalues are worked out, from a rank x rank matrix, and the radius is zero. The convention is that of the
+    network class: a continuous-time pole decays at rate $1 - \lambda$, a discrete-time one multiplies by $\lambda$.
 
     **Raises:** ValueError in 32-bit mode, for a negative radius or weights that are not finite.
     Source: Bordelon et al. 2025 (arXiv 2503.18754), learning as an outlier leaving the bulk.
@@ -127,14 +129,22 @@ def _outermost_first(values: np.ndarray) -> np.ndarray:
 def _decompose(learned) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times, eigenvalues (step, eig) and overlaps (step, eig)."""
     if not isinstance(learned, Trajectory):
-        values, overlap = _eigen(np.asarray(learned.w_rec), np.asarray(getattr(learned, "w_in", np.zeros((0, 0)))))
+        values, overlap = _eigen_of(learned)
         return np.zeros(1), values[None], overlap[None]
-    rows = []
-    for step in range(len(learned)):
-        network = learned.network(step)
-        rows.append(_eigen(np.asarray(network.w_rec), np.asarray(getattr(network, "w_in", np.zeros((0, 0))))))
+    rows = [_eigen_of(learned.network(step)) for step in range(len(learned))]
     values, overlap = (np.stack(parts) for parts in zip(*rows, strict=True))
     return np.asarray(learned.time, dtype=float), values, overlap
+
+
+def _eigen_of(network: AbstractNetwork) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(network, FactoredRNN):
+        return _eigen(np.asarray(network.w_rec), np.asarray(getattr(network, "w_in", np.zeros((0, 0)))))
+    post, mixing, pre = (
+        np.asarray(array, dtype=float) for array in (network.post_factor, network.mixing, network.pre_factor)
+    )
+    # The eigenvectors lie in the span of the read-in vectors, which are the columns of the same factor.
+    values = _eigen(mixing @ (pre.T @ post), np.zeros((0, 0)))[0]
+    return values, np.ones(values.size)
 
 
 def _eigen(w_rec: np.ndarray, w_in: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +160,10 @@ def _eigen(w_rec: np.ndarray, w_in: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def _estimated_radius(learned, values: np.ndarray) -> float:
     """Radius of the bulk from the Frobenius norm, once what lies clearly outside is taken away."""
-    w_rec = learned.network(0).w_rec if isinstance(learned, Trajectory) else learned.w_rec
+    first = learned.network(0) if isinstance(learned, Trajectory) else learned
+    if isinstance(first, FactoredRNN):
+        return 0.0
+    w_rec = first.w_rec
     power, units = float(np.sum(np.asarray(w_rec) ** 2)), values.size
     outside = np.zeros(units, bool)
     for _ in range(20):

@@ -21,13 +21,14 @@ def list_studies(arguments: Sequence[str]) -> int:
         {"name": s.name, "title": s.title, "paper": s.paper, "claim": s.claim, "presets": list(s.presets)}
         for s in studies
     ]
-    blocks = [f"{s.name}\n{_wrap(s.title)}\n{_wrap(s.paper)}" for s in studies]
+    blocks = [f"{s.name}\n{_wrap(s.title)}\n{_wrap(s.paper)}\n\n{_wrap(s.claim)}" for s in studies]
+    blocks.append("`weightpath run STUDY --help` lists the settings of a study.")
     emit(options.output, {"studies": data}, "\n\n".join(blocks))
     return 0
 
 
 def _wrap(text: str) -> str:
-    return textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def doctor(arguments: Sequence[str]) -> int:
@@ -40,10 +41,27 @@ def doctor(arguments: Sequence[str]) -> int:
         ("the current directory cannot be written to; use --out", not state["results_writable"]),
         ("the cache directory cannot be written to: every run compiles anew", not state["cache_writable"]),
     ) if wrong]  # fmt: skip
-    lines = values_text({name: value for name, value in state.items() if name != "versions"})
-    text = f"{values_text(state['versions'])}\n\n{lines}\n\n" + ("\n".join(problems) or "Everything is in place.")
+    text = "\n\n".join([_state_text(state), values_text(state["versions"]), _verdict(problems)])
     emit(options.output, {**state, "problems": problems}, text)
     return 1 if problems else 0
+
+
+def _state_text(state: dict) -> str:
+    """The state of the machine for a person."""
+    ends = {True: "writable", False: "NOT writable"}
+    return values_text(
+        {
+            "devices": ", ".join(state["devices"]),
+            "cores": state["cores"],
+            "64-bit numbers": state["x64"],
+            "compiled programs": f"{state['cache']} ({state['cache_mb']:g} MB, {ends[state['cache_writable']]})",
+            "results": f"{state['results']} ({ends[state['results_writable']]})",
+        }
+    )
+
+
+def _verdict(problems: Sequence[str]) -> str:
+    return "\n".join(problems) or "Everything is in place."
 
 
 def machine_state() -> dict:

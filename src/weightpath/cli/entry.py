@@ -56,18 +56,19 @@ def help_text() -> str:
         [
             "usage: weightpath COMMAND ...",
             "",
-            "How the weights of recurrent networks move while they learn: simulated, predicted",
-            "by theory, and inferred from recordings.",
+            "How the weights of recurrent networks move while they learn: simulated,",
+            "predicted by theory, and inferred from recordings.",
             "",
             "commands:",
             *lines,
             "",
-            "`weightpath COMMAND --help` lists the options of a command, `weightpath run STUDY",
-            "--help` the settings of a study with units and defaults. Everywhere: --quiet,",
-            "--debug (tracebacks). A command that was interrupted resumes when it is given again.",
+            "`weightpath COMMAND --help` lists the options of a command; `weightpath run",
+            "STUDY --help` the settings of a study with units and defaults. Everywhere:",
+            "--quiet, --debug (tracebacks). An interrupted command resumes when it is given",
+            "again.",
             "",
-            "exit codes: 0 done and every required check passed; 1 a check failed or a run ended",
-            "in a numerical failure; 2 wrong command or input; 130 interrupted",
+            "exit codes: 0 done and every required check passed; 1 a check failed or a run",
+            "ended in a numerical failure; 2 wrong command or input; 130 interrupted",
         ]
     )
 

@@ -14,6 +14,9 @@ from weightpath.cli.running import REPORT_FILE, run_text, write_page
 def fit(arguments: Sequence[str]) -> int:
     """`weightpath fit DATA`: says what it understood of the file, then fits, compares and writes a report."""
     options = parse(FitOptions, "fit", arguments, "Fit low-tensor-rank RNNs to a recording, with controls.")
+    for name in ("rank", "scheme"):
+        if not getattr(options, name):
+            raise ValueError(f"--{name} needs at least one value; leave it out for the default.")
     chosen = {name: getattr(options, name) for name in ("units", "iterations", "seed")}
     with working():
         from weightpath.studies.fit_recording import fit_recording

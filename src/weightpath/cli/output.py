@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -24,9 +25,17 @@ def emit(output: Output, data: Any, text: str) -> None:
 
 
 def say(output: Output, message: str) -> None:
-    """A message on standard error, unless the command should be quiet."""
+    """A message on standard error, unless the command should be quiet; long lines wrap under their second column."""
     if not output.quiet:
-        print(message, file=sys.stderr, flush=True)
+        print("\n".join(_hanging(line) for line in message.splitlines()), file=sys.stderr, flush=True)
+
+
+def _hanging(line: str) -> str:
+    """The line within 80 columns; what wraps stands under the text that follows the first word and its gap."""
+    found = re.match(r" +\S+(?: \S+)* {2,}", line)
+    return textwrap.fill(
+        line, 80, subsequent_indent=" " * (found.end() if found else 2), break_on_hyphens=False, break_long_words=False
+    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None, indent: int = 2) -> str:
@@ -50,7 +59,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | 
 
 
 def checks_table(checks: Sequence[CheckResult]) -> str:
-    """Name, value, expectation and outcome of each check; values that are sentences follow below the table."""
+    """Name, value, expectation and outcome of each check; values that are sentences follow below the table.
+
+    Findings that stand in a table of their own are left out.
+    """
+    checks = [check for check in checks if not check.tabled]
     sentences = [check for check in checks if isinstance(check.value, str) and len(check.value) > LONGEST_VALUE]
     rows = [
         (check.name, "see below" if check in sentences else format_value(check.value), check.requirement, check.outcome)
@@ -76,6 +89,23 @@ def values_text(values: Mapping[str, Any]) -> str:
     """Named numbers, one a line; of long lists the ends."""
     width = max((len(name) for name in values), default=0)
     return "\n".join(f"  {name:<{width}}  {_short(value)}" for name, value in values.items())
+
+
+def prediction_text(prediction: Mapping[str, Any], units: Mapping[str, str], *, rows: int = 9) -> str:
+    """Words, then numbers one a line with their units, then lists of equal length as a table of some of their rows."""
+    lists = {name: value for name, value in prediction.items() if isinstance(jsonable(value), list)}
+    words = {name: value for name, value in prediction.items() if isinstance(value, str)}
+    single = [(name.replace("_", " "), _short(value), units.get(name, "")) for name, value in prediction.items()
+              if name not in lists and name not in words]  # fmt: skip
+    wide = [max((len(one[column]) for one in single), default=0) for column in (0, 1)]
+    lines = [_paragraph(f"{name.replace('_', ' ')}: {value}") for name, value in words.items()]
+    lines += [f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {unit}".rstrip() for name, value, unit in single]
+    for length in dict.fromkeys(len(value) for value in lists.values()):
+        names = [name for name, value in lists.items() if len(value) == length]
+        some = sorted({round(place * (length - 1) / (rows - 1)) for place in range(rows)}) if length else []
+        entries = [[_short(lists[name][place]) for name in names] for place in some]
+        lines += ["", table([name.replace("_", " ") for name in names], entries)]
+    return "\n".join(lines)
 
 
 def summary_line(checks: Sequence[CheckResult]) -> str:

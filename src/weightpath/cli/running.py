@@ -16,7 +16,7 @@ from weightpath.cli.arguments import (
     parse_study,
 )
 from weightpath.cli.environment import working
-from weightpath.cli.output import checks_table, emit, say, settings_text, summary_line, values_text
+from weightpath.cli.output import checks_table, emit, prediction_text, say, settings_text, summary_line, values_text
 from weightpath.studies import STUDIES
 from weightpath.studies.base import Study, nearest
 
@@ -52,7 +52,7 @@ def reproduce(arguments: Sequence[str]) -> int:
         write_page([finished.directory for finished in runs], page, failures=failures)
     passed = not failures and all(finished.passed for finished in runs)
     seconds = round(time.perf_counter() - started, 3)
-    blocks = [f"{_heading(finished)}\n{checks_table(finished.checks)}" for finished in runs]
+    blocks = [outcome_text(finished) for finished in runs]
     blocks += [f"{name}\n  did not finish: {reason}" for name, reason in failures.items()]
     count, everything = len(STUDIES), [check for finished in runs for check in finished.checks]
     noun = "study" if count == 1 else "studies"
@@ -81,7 +81,8 @@ def predict(arguments: Sequence[str]) -> int:
     with working():
         prediction = study.predict(settings)
     data = {"study": study.name, "settings": settings.model_dump(mode="json"), "prediction": prediction}
-    emit(options.output, data, f"{study.name}: prediction\n{values_text(prediction)}")
+    head = f"{study.name}: what theory says, without simulation\n{settings_text(data['settings'])}"
+    emit(options.output, data, f"{head}\n\n{prediction_text(prediction, study.units)}")
     return 0
 
 
@@ -108,7 +109,7 @@ def _take_study(command: str, arguments: Sequence[str]) -> tuple[Study | None, l
         print(values_text({name: STUDIES[name].title for name in STUDIES}))
         print(f"\n`weightpath {command} STUDY --help` lists the settings of a study.")
         return None, []
-    words = [argument for argument in arguments if not argument.startswith("-")]
+    words = [argument for argument in arguments[:1] if not argument.startswith("-")]
     if not words:
         raise ValueError(f"`weightpath {command}` needs the name of a study: {', '.join(STUDIES)}")
     raise ValueError(f"there is no study {words[0]!r}{nearest(words[0], STUDIES)}")
@@ -140,16 +141,18 @@ def write_page(directories: Sequence[Path], page: Path, failures: dict[str, str]
     return write_report(directories, page, failures=failures or {})
 
 
-def _heading(finished: Any) -> str:
-    return f"{finished.study}  ({finished.preset}, {finished.seconds:.1f} s)"
+def outcome_text(finished: Any) -> str:
+    """What was run, its table of results if it has one, and its checks."""
+    how = ", ".join([*filter(None, [finished.preset]), f"{finished.seconds:.1f} s"])
+    parts = [f"{finished.study}  ({how})", finished.dataset.attrs.get("table"), checks_table(finished.checks)]
+    return ("\n\n" if parts[1] else "\n").join(filter(None, parts))
 
 
 def run_text(finished: Any, page: Path) -> str:
-    """What a person reads after a run: the checks, and where things are."""
+    """What a person reads after a run: the results, the checks, and where things are."""
     return "\n".join(
         [
-            _heading(finished),
-            checks_table(finished.checks),
+            outcome_text(finished),
             "",
             summary_line(finished.checks),
             f"dataset  {finished.directory / 'results.nc'}",

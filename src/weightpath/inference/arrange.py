@@ -30,6 +30,8 @@ def named_axes(data: Any, dims: tuple[str, ...]) -> tuple[np.ndarray, tuple[str,
         raise ValueError(f"the axes must be named trial, time and neuron, in any order; got {tuple(dims)}.")
     if not (np.issubdtype(values.dtype, np.number) or values.dtype == bool) or np.iscomplexobj(values):
         raise ValueError(f"a recording holds real numbers; got an array of type {values.dtype}.")
+    if np.ma.is_masked(data):
+        values = np.where(np.ma.getmaskarray(data), np.nan, values)
     return values, tuple(dims), coords
 
 
@@ -77,6 +79,8 @@ def encode(
     if labels is None:
         return np.zeros(trials, int), ("all",)
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"{name} must hold one label a trial, ({trials},); got shape {labels.shape}.")
     if labels.dtype == object:
         missing = np.array([label is None or label != label for label in labels])
         labels = np.array([str(label) for label in labels])

@@ -78,7 +78,7 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
         names = ", ".join(repr(recording.epochs[one]) for one in empty)
         raise ValueError(
             f"no training trial in epoch {names}, so its own parameters are not identified; train on some of its "
-            "trials, or use by_epoch=False or changes='fixed'."
+            "trials (another mask or scheme), join it to another epoch, or use by_epoch=False or changes='fixed'."
         )
     _check_reach(model, recording, mask)
     notes = (*_thin_data(model, recording, training), *_without_data(recording, mask))
@@ -92,9 +92,10 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
 
 def _check_reach(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> None:
     values = recording.values[mask]
+    seen = np.where(mask, recording.values, np.nan)[:, :, mask.any(axis=(0, 1))]
+    if np.all(np.nanmax(seen, axis=(0, 1)) == np.nanmin(seen, axis=(0, 1))):
+        raise ValueError("all training entries of each neuron are equal; there is nothing to fit.")
     total = np.sum((values - values.mean()) ** 2)
-    if total == 0:
-        raise ValueError("all training entries are equal; there is nothing to fit.")
     reach = 1 - np.sum(np.maximum(np.abs(values) - 1, 0) ** 2) / total
     if model.decoder == "identity" and reach < LEAST_ATTAINABLE:
         raise ValueError(

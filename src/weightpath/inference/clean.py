@@ -68,9 +68,10 @@ def silent_neurons(
 
 def label_list(neuron: Any, neurons: int) -> np.ndarray:
     """Names of the neurons, 0, 1, 2, ... when none are given."""
-    return np.arange(neurons) if neuron is None else np.asarray(neuron)
+    names = np.arange(neurons) if neuron is None else np.asarray(neuron)
+    return names.astype(str) if names.dtype == object else names
 
 
 def _names(names: np.ndarray) -> str:
-    shown = ", ".join(str(name) for name in names[:8].tolist())
+    shown = ", ".join(f"{name:g}" if isinstance(name, float) else str(name) for name in names[:8].tolist())
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -12,6 +12,10 @@ LARGEST_FALL = 0.01
 def judge(loss: Float[np.ndarray, " iteration"], iterations: int) -> tuple[RESULTS, str]:
     """Outcome of a finished optimisation from its loss before each iteration, and a sentence for the user."""
     fall = last_fall(loss)
+    if not np.isfinite(fall):
+        return RESULTS.not_converged, (
+            f"the fit is not settled: {iterations} iterations are too few to judge it by. Give more iterations."
+        )
     if fall > LARGEST_FALL:
         return RESULTS.not_converged, (
             f"the fit is not settled: over the last tenth of its {iterations} iterations the loss still fell by "

@@ -12,6 +12,7 @@ import numpy as np
 
 from weightpath._progress import resolve_progress
 from weightpath._types import Bool
+from weightpath.inference.checks import check_model, check_training
 from weightpath.inference.jobs import Job, Outcome, run_jobs
 from weightpath.inference.masks import SCHEMES, Mask, scheme_names
 from weightpath.inference.paired import trial_errors
@@ -78,6 +79,8 @@ def cross_validate(
     **Raises:** ValueError for unknown schemes, doubled models, or what `wp.fit` refuses.
     """
     named = _labelled(models)
+    if not isinstance(recording, Recording):
+        raise ValueError(f"recording must be a wp.Recording; got {type(recording).__name__}. Make one of the array.")
     further = () if isinstance(controls, bool) else tuple(controls)
     if unknown := set(further) - {model.rank for model in named.values()}:
         raise ValueError(f"controls are asked for at rank {sorted(unknown)}, which is not among the models.")
@@ -94,8 +97,10 @@ def cross_validate(
         scored = {name: mask.test & ~recording.silent & mask.train.any((0, 1)) for name, mask in masks.items()}
         plan = _Plan(recording, split, masks, scored, seeds, settings)
         run = partial(run_jobs, workers=workers, directory=directory, report=report)
+        notes += _checked_early(plan, named, controls is not False)
         grid = [job for label, model in named.items() for job in plan.jobs(label, "ltr", model)]
-        rows = _rows(grid, run(grid, label="ranks"), recording)
+        outcomes = run(grid, label="ranks")
+        rows = _rows(grid, outcomes, recording)
         plain = _plain_rows(plan)
         deciding = next((name for name, mask in masks.items() if mask.whole_trials), next(iter(masks)))
         scores = CrossValidation(recording, masks, scored, (*rows, *plain), named, deciding, seeds, notes)
@@ -105,8 +110,31 @@ def cross_validate(
             for changes in CONTROLS
             for job in plan.jobs(f"{changes}, rank {model.rank}", "control", replace(model, changes=changes))
         ]
-        rows += _rows(beside, run(beside, label="controls"), recording)
-    return replace(scores, rows=(*rows, *plain), notes=(*notes, *_remarks(rows, bool(beside))))
+        more = run(beside, label="controls")
+        rows += _rows(beside, more, recording)
+    remarks = _remarks([*grid, *beside], [*outcomes, *more], bool(beside))
+    return replace(scores, rows=(*rows, *plain), notes=(*notes, *remarks))
+
+
+def _checked_early(plan: _Plan, models: dict[str, LowTensorRankRNN], controls: bool) -> tuple[str, ...]:
+    """What would stop a fit or a control stops the call, before the first fit; returns what the fits will say.
+
+    **Raises:** ValueError that names model and scheme.
+    """
+    said: dict[str, None] = {}
+    asked = [(label, model, plan.recording) for label, model in models.items()]
+    first = next(iter(models.values()))
+    if controls:
+        asked += [(f"control {changes}", replace(first, changes=changes), plan.split) for changes in CONTROLS]
+    for label, model, recording in asked:
+        for name, mask in plan.masks.items():
+            try:
+                check_model(model, recording)
+                found = check_training(model, recording, mask.train)
+            except ValueError as error:
+                raise ValueError(f"{label} on scheme {name!r}: {error}") from error
+            said |= {f"scheme {name}: {note}": None for note in found if label in models}
+    return tuple(said)
 
 
 def _masks(recording: Recording, schemes: str | Mask | Sequence[str | Mask], seed: int) -> dict[str, Mask]:
@@ -121,11 +149,14 @@ def _masks(recording: Recording, schemes: str | Mask | Sequence[str | Mask], see
     return masks
 
 
-def _remarks(rows: Sequence[Row], controls: bool) -> list[str]:
-    remarks = []
-    unsettled = sorted({row.label for row in rows if not all(row.settled)})
-    if unsettled:
+def _remarks(jobs: Sequence[Job], outcomes: Sequence[Outcome], controls: bool) -> list[str]:
+    remarks, ended = [], {result: set() for result in ("not_converged", "nonfinite")}
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        ended.setdefault(outcome.result, set()).add(job.label)
+    if unsettled := sorted(ended["not_converged"]):
         remarks.append(f"not settled (*), give more iterations: {', '.join(unsettled)}")
+    if broken := sorted(ended["nonfinite"]):
+        remarks.append(f"stopped at numbers that are not finite (*), lower the learning rate: {', '.join(broken)}")
     if not controls:
         remarks.append("the controls were left out: without them nothing can be said about what changed")
     return remarks
@@ -145,7 +176,7 @@ def _labelled(models: LowTensorRankRNN | Iterable[LowTensorRankRNN]) -> dict[str
 
     **Raises:** ValueError when two are alike, or one is not a low-tensor-rank model with smooth factors.
     """
-    every = (models,) if isinstance(models, LowTensorRankRNN) else tuple(models)
+    every = tuple(models) if isinstance(models, Iterable) else (models,)
     if not every or not all(isinstance(model, LowTensorRankRNN) for model in every):
         raise ValueError("models must be one or several wp.LowTensorRankRNN.")
     wrong = [model.changes for model in every if model.changes in CONTROLS]

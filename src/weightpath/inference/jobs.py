@@ -112,7 +112,10 @@ def _run(job: Job, directory: Path | None, progress: Callable[..., None]) -> Out
     except ValueError as error:
         raise ValueError(f"{job.label} on scheme {job.scheme!r}: {error}") from error
     held = np.asarray(fitted.predict()[job.test], dtype=np.float64)
-    outcome = Outcome(held, float(fitted.history["r2"][-1]), outcome_name(fitted.result), fitted.reason)
+    course = fitted.history["r2"]
+    # A fit that broke at once has no course.
+    last = float(course[-1]) if len(course) else float("nan")
+    outcome = Outcome(held, last, outcome_name(fitted.result), fitted.reason)
     if part is not None and directory is not None:
         header = dict(schema=SCHEMA, kind="outcome", train_r2=outcome.train_r2, result=outcome.result)
         write_arrays(_file(job, directory), header | dict(reason=outcome.reason), {"held": held})

@@ -80,7 +80,9 @@ def blocks(
     See `block_entries` for the arguments. Warns when less than half of the observed entries are left to train.
     """
     train, test = block_entries(recording.shape, seed=seed, outer=outer, inner=inner, fraction=fraction, exact=exact)
-    mask = _mask("blocks", recording, train, test, f"blocks of half-widths {inner} held out, {outer} not trained on")
+    held, away = ("x".join(str(2 * half + 1) for half in halves) for halves in (inner, outer))
+    words = f"blocks of {held} trials x bins x neurons held out, {away} around them not trained on"
+    mask = _mask("blocks", recording, train, test, words)
     if mask.train_share < 0.5:
         warnings.warn(
             f"only {mask.train_share:.1%} of the observed entries are left to train on and {mask.test_share:.1%} to "

@@ -154,6 +154,8 @@ def _deviation(model: LowTensorRankRNN, recording: Recording, training: np.ndarr
     kernel = model.kernel
     if model.changes == "per_trial":
         kernel = Independent(sd=float(np.hypot(kernel.sd, kernel.noise_sd)), by_epoch=kernel.by_epoch)
+        # Positions, not numbers: trials that share a number have a core each.
+        return factor_map(kernel, np.arange(float(len(training))), recording.epoch, training)
     return factor_map(kernel, recording.trial_id, recording.epoch, training)
 
 

@@ -55,6 +55,8 @@ def read_recording(
     **Raises:** ValueError that says what was found and what is expected.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a directory; give the path of an .npz, .npy or netCDF (.nc) recording.")
     if not path.is_file():
         raise ValueError(f"there is no file {str(path)!r}; give the path of an .npz, .npy or netCDF (.nc) recording.")
     names = {"condition": condition, "epoch": epoch}
@@ -91,8 +93,14 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {"activity": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{path.name!r} cannot be read as plain numpy arrays ({error}); write it with numpy.savez, without objects."
+            f"{path.name!r} cannot be read as plain numpy arrays ({_first_sentence(error)}); write it with "
+            "numpy.savez, without objects."
         ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    # NumPy goes on to advise loading pickles, which run code.
+    return str(error).split(". ")[0].rstrip(".")
 
 
 def _read_bci(path: Path, arrays: dict[str, np.ndarray], array: str | None, names: dict[str, str | None]) -> Reading:
@@ -186,8 +194,13 @@ def _only_activity(arrays: dict[str, np.ndarray], path: Path) -> str:
     three = [name for name, value in arrays.items() if value.ndim == 3]
     if len(three) == 1:
         return three[0]
-    what = "no array with three axes" if not three else f"several arrays with three axes ({', '.join(three)})"
-    raise ValueError(f"{path.name!r} holds {what}; {_contents(arrays)}. Name the activity, e.g. --array NAME.")
+    if not three:
+        raise ValueError(
+            f"{path.name!r} holds no array with three axes; {_contents(arrays)}. The activity must be trial x time x "
+            "neuron."
+        )
+    what = f"several arrays with three axes ({', '.join(three)})"
+    raise ValueError(f"{path.name!r} holds {what}; {_contents(arrays)}. Name the activity, e.g. --array {three[0]}.")
 
 
 def _named(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:

@@ -1,13 +1,32 @@
 """The scores of a cross-validation as text and as a dataset."""
 
 import json
+import textwrap
 
 import numpy as np
+
+WIDTH = 80
+#: What the names of controls and plain predictors stand for.
+WORDS = {
+    "ltr": "low-tensor-rank",
+    "fixed": "nothing changes",
+    "epoch": "weights change per epoch",
+    "inputs_epoch": "inputs change per epoch",
+    "readout_epoch": "read-out changes per epoch",
+    "target": "mean per condition",
+    "target x epoch": "mean per condition and epoch",
+    "target x block": "mean per condition and 40 trials",
+    "target x epoch + offset": "mean per condition and epoch + offset",
+    "smoother": "smoother over trials",
+    "tuned smoother": "tuned smoother over trials and time",
+}
 
 HEADS = {
     True: "Whole trials held out (tests the course over learning)",
     False: "Parts of trials held out (tests prediction within partly seen trials, which is not learning)",
 }
+
+LEGEND = "R^2 on held-out entries; chosen - model: difference +- its paired standard error"
 
 
 def table(scores) -> str:
@@ -16,19 +35,32 @@ def table(scores) -> str:
     for whole, head in HEADS.items():
         schemes = [name for name in scores.schemes if scores.masks[name].whole_trials == whole]
         if schemes:
-            blocks.append("\n".join([head, *_shares(scores, schemes), *_lines(scores, schemes)]))
+            pairs = [_lines(scores, schemes[start : start + 2]) for start in range(0, len(schemes), 2)]
+            blocks.append("\n".join([*_wrapped(head, 0), *_shares(scores, schemes), *sum(pairs, [])]))
     notes = [f"note: {note}" for note in scores.notes]
-    return "\n\n".join([*blocks, "\n".join([*notes, scores.verdict()])])
+    closing = [line for text in (*notes, *scores.verdict().splitlines()) for line in _wrapped(text, 0)]
+    return "\n\n".join([LEGEND, *blocks, "\n".join(closing)])
+
+
+def described(label: str) -> str:
+    """A model's label in words: "inputs_epoch, rank 3" is "inputs change per epoch, rank 3"."""
+    name, comma, rest = label.partition(", ")
+    return f"{WORDS.get(name, name)}{comma}{rest}"
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * 2 * indent)
 
 
 def _shares(scores, schemes: list[str]) -> list[str]:
     masks = (scores.masks[name] for name in schemes)
-    return [f"  {m.name}: {m.describe}; train {m.train_share:.1%}, test {m.test_share:.1%} of entries" for m in masks]
+    texts = (f"{m.name}: {m.describe}; train {m.train_share:.1%}, test {m.test_share:.1%} of entries" for m in masks)
+    return [line for text in texts for line in _wrapped(text, 2)]
 
 
 def _lines(scores, schemes: list[str]) -> list[str]:
     width = max(len(_shown(scores, label)) for label in scores.labels)
-    lines = [f"  {'model':{width}}" + "".join(f"  {name:>8}  {'chosen - model':>18}" for name in schemes)]
+    lines = [f"  {'model':{width}}" + "".join(f"  {name:>7}  {'chosen - model':>15}" for name in schemes)]
     for label in scores.labels:
         line = f"  {_shown(scores, label):{width}}"
         for name in schemes:
@@ -43,15 +75,15 @@ def _shown(scores, label: str) -> str:
 
 def _cell(scores, scheme: str, label: str) -> str:
     if not scores.has(scheme, label):
-        return f"  {'-':>8}  {'':>18}"
+        return f"  {'-':>7}  {'':>15}"
     row = scores.row(scheme, label)
     mark = "" if all(row.settled) else "*"
     paired = (
         ""
         if label == scores.chosen
-        else "{0.difference:+.4f} +- {0.se:.4f}".format(scores.paired(scheme, scores.chosen, label))
+        else "{0.difference:+.3f} +- {0.se:.3f}".format(scores.paired(scheme, scores.chosen, label))
     )
-    return f"  {scores.r2(scheme, label):7.4f}{mark or ' '}  {paired:>18}"
+    return f"  {scores.r2(scheme, label):6.4f}{mark or ' '}  {paired:>15}"
 
 
 def to_dataset(scores):
@@ -97,6 +129,7 @@ def to_dataset(scores):
             "trial": scores.recording.trial_id,
             "rank": ("model", [by_label[label].rank for label in labels]),
             "kind": ("model", [by_label[label].kind for label in labels]),
+            "described": ("model", [described(label) for label in labels]),
             "whole_trials": ("scheme", [int(mask.whole_trials) for mask in masks]),
             "held_out": ("scheme", [mask.describe for mask in masks]),
         },

@@ -6,7 +6,7 @@ import numpy as np
 
 from weightpath._tracing import is_traced
 from weightpath.learn.stability import is_stable, unstable_message
-from weightpath.networks.linear import ContinuousLinearRNN
+from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
 from weightpath.rules.backprop import BPTT
 from weightpath.rules.edge import largest_step
 from weightpath.setup import Setup
@@ -29,12 +29,16 @@ def check_start(setup: Setup) -> None:
 
 
 def check_sampling(setup: Setup) -> None:
-    """Refuse a step too large for the network, and warn of the bias of coarse steps and short trials.
+    """Refuse a linear network that no input or output can teach and a step too large for it; warn of what biases.
+
+    Coarse steps and short trials bias learning.
 
     **Raises:** ValueError.
     """
     network, noise, target = setup.network, getattr(setup.task, "noise", None), setup.task.population()
-    if not isinstance(network, ContinuousLinearRNN) or noise is None or target is None or target.dt is not None:
+    if isinstance(network, ContinuousLinearRNN | LinearRNN) and not is_traced(network):
+        _check_input_and_output(setup)
+    if not isinstance(network, ContinuousLinearRNN) or noise is None:
         return
     if network.scheme == "euler" and network.dt is not None:
         eigenvalues = np.linalg.eigvals(np.asarray(network.w_rec))
@@ -42,6 +46,8 @@ def check_sampling(setup: Setup) -> None:
         limit = np.min(2 * (1 - decaying.real) / np.abs(1 - decaying) ** 2, initial=np.inf)
         if network.dt >= limit:
             raise ValueError(f"dt too large: Euler steps of dt={network.dt} are unstable; need dt < {limit:.6g}.")
+    if target is None or target.dt is not None:
+        return
     decay = float(np.min(-np.linalg.eigvals(np.asarray(target.transition)).real))
     if network.scheme == "euler" and noise.dt * decay > 0.2:
         warnings.warn(
@@ -61,7 +67,7 @@ def check_sampling(setup: Setup) -> None:
 def warn_of_large_steps(setup: Setup, learning_rate: float | None) -> None:
     """Warn when plain gradient descent on integration cannot settle at this learning rate; silent where unknown."""
     network, task = setup.network, setup.task
-    if learning_rate is None or not isinstance(task, Integrator) or task.dt is not None:
+    if learning_rate is None or not isinstance(task, Integrator) or task.dt is not None or task.population() is None:
         return
     if not isinstance(network, ContinuousLinearRNN) or not isinstance(setup.rule, BPTT):
         return

@@ -41,7 +41,7 @@ def check_finite(**arrays: Array | None) -> None:
         if array is None or is_traced(array):
             continue
         if not np.all(np.isfinite(np.asarray(array))):
-            raise ValueError(f"{name} holds NaN or infinite entries; give finite weights.")
+            raise ValueError(f"{name} holds NaN or infinite entries; give finite numbers.")
 
 
 def check_weights(w_rec: Array, w_in: Array, w_out: Array) -> None:

@@ -46,7 +46,7 @@ class FactoredRNN(AbstractNetwork):
         return self.post_factor
 
     def initial(self) -> Float[Array, " unit"]:
-        """State before the first bin, `post_factor @ initial_state`."""
+        """State in the first bin of a trial, `post_factor @ initial_state`; a step leads to the next bin."""
         return self.post_factor @ self.initial_state
 
     def step(self, state: Float[Array, " unit"], input: Float[Array, " in"]) -> Float[Array, " unit"]:

@@ -1,7 +1,10 @@
 """Initial networks: each function takes a key and returns a network in the canonical (mean-field) scaling."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from weightpath._types import Key
 from weightpath.networks.linear import ContinuousLinearRNN
@@ -19,12 +22,20 @@ def gaussian(
     of an independent Gaussian direction ("random"), with norm `readout_norm`. Further `fields` (`dt`, `scheme`) are
     passed to the network.
 
+    **Warns:** UserWarning for a gain of 1 or more, where the network is unstable with high probability.
     **Raises:** ValueError for fewer than one unit, a negative gain or norm, or an unknown `readout`.
     """
-    if units < 1:
-        raise ValueError(f"units must be at least 1; got {units}.")
+    if not isinstance(units, int | np.integer) or units < 1:
+        raise ValueError(f"units must be a whole number, at least 1; got {units}.")
     if gain < 0:
         raise ValueError(f"gain (spread of the initial weights times sqrt(units)) must not be negative; got {gain}.")
+    if gain >= 1:
+        warnings.warn(
+            f"gain {gain:g} >= 1: the eigenvalues fill a disk of that radius, so that the network is unstable with "
+            "high probability and its stationary loss infinite. Take gain < 1.",
+            UserWarning,
+            stacklevel=2,
+        )
     if read_in_norm < 0 or readout_norm < 0:
         raise ValueError(f"norms must not be negative; got read-in {read_in_norm} and read-out {readout_norm}.")
     if readout not in READOUTS:

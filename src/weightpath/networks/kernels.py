@@ -31,11 +31,9 @@ class AbstractKernel:
 
     def __post_init__(self):
         for name in ("length", "sd"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"the kernel's {name} must be positive and finite; got {value}.")
-        if not (math.isfinite(self.noise_sd) and self.noise_sd >= 0):
-            raise ValueError(f"the kernel's noise_sd must be finite and not negative; got {self.noise_sd}.")
+            _check_positive(name, getattr(self, name))
+        if not (_is_finite(self.noise_sd) and self.noise_sd >= 0):
+            raise ValueError(f"the kernel's noise_sd must be finite and not negative; got {self.noise_sd!r}.")
 
     @abstractmethod
     def correlation(self, distance: np.ndarray) -> np.ndarray:
@@ -67,8 +65,7 @@ class RationalQuadratic(AbstractKernel):
 
     def __post_init__(self):
         super().__post_init__()
-        if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise ValueError(f"the kernel's alpha must be positive and finite; got {self.alpha}.")
+        _check_positive("alpha", self.alpha)
 
     def correlation(self, distance: np.ndarray) -> np.ndarray:
         r"""$(1 + d^2 / 2\alpha)^{-\alpha}$."""
@@ -112,3 +109,12 @@ class Independent(AbstractKernel):
     def correlation(self, distance: np.ndarray) -> np.ndarray:
         """One for a trial with itself, zero otherwise."""
         return (distance == 0).astype(float)
+
+
+def _check_positive(name: str, value) -> None:
+    if not (_is_finite(value) and value > 0):
+        raise ValueError(f"the kernel's {name} must be positive and finite; got {value!r}.")
+
+
+def _is_finite(value) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

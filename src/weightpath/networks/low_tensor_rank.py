@@ -96,6 +96,8 @@ class LowTensorRankRNN:
                 raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
         if not isinstance(self.kernel, AbstractKernel):
             raise ValueError(f"kernel must be a kernel such as RationalQuadratic(length, sd); got {self.kernel!r}.")
+        if not isinstance(self.trial_offset, SmoothOffset | None):
+            raise ValueError(f"trial_offset must be a SmoothOffset(length, sd) or None; got {self.trial_offset!r}.")
         if self.prior_weight != "auto" and not _is_number(self.prior_weight, least=0.0):
             raise ValueError(f'prior_weight must be "auto" or a number, not negative; got {self.prior_weight!r}.')
         for name in ("prior_multiplier", "input_penalty", "decoder_penalty", "activity_penalty"):

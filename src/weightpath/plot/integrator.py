@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightpath.plot.style import COLOURS, FAINT, MUTED, finish, simulated, theory
+from weightpath.plot.style import COLOURS, FAINT, MUTED, finish, legend_below, simulated, theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def plot_outlier(dataset: Dataset, *, ax: Axes) -> Axes:
     if gain > 0:
         ax.axhspan(-gain, gain, color=FAINT, zorder=0, label="initial bulk")
     ax.axhline(target, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="pole of the target")
-    theory(ax, time, dataset.predicted_outlier.values)
+    theory(ax, time, dataset.predicted_outlier.values, label="theory" if _holds(dataset) else "theory (outside regime)")
     label = f"{outlier.shape[0]} networks, N={dataset.attrs['units']}"
     simulated(ax, time, outlier.mean(0), spread=outlier.std(0), label=label)
     finish(ax, x=LEARNING_TIME, y="outlier eigenvalue of W")
@@ -50,34 +50,50 @@ def plot_loss(dataset: Dataset, *, ax: Axes) -> Axes:
     return finish(ax, x=LEARNING_TIME, y="loss", legend=True)
 
 
-def plot_spectrum(dataset: Dataset, *, ax: Axes, whole: bool) -> Axes:
-    """Eigenvalues of one network before and after learning: the `whole` plane with the outlier, or the bulk alone."""
+def _holds(dataset: Dataset) -> bool:
+    """Whether the theory is inside its regime at the settings of the dataset."""
+    return str(dataset.attrs["regime"]).startswith("inside")
+
+
+def plot_spectrum(dataset: Dataset, *, ax: Axes, whole: bool, pace: float = 0.1) -> Axes:
+    """Eigenvalues of one network before and after learning: the `whole` plane with the outlier, or the bulk alone.
+
+    The outlier's path: ticks of the network at steps of `pace` of learning time while it is between the bulk and the
+    target, and the theory's line where the theory is inside its regime.
+    """
     gain, target = dataset.attrs["gain"], 1 - dataset.attrs["decay"]
+    small = min(1.0, (150 / dataset.attrs["units"]) ** 0.25)
     _disk(ax, gain)
     if whole:
-        theory(ax, dataset.predicted_outlier.values, np.zeros(dataset.sizes["step"]), label="outlier's path, theory")
-        ax.plot([target], [0], marker="+", markersize=13, color=MUTED, linestyle="none", label="pole of the target")
+        path, time = dataset.predicted_outlier.values, dataset.learning_time.values
+        if _holds(dataset):
+            theory(ax, path, np.zeros(path.size), label="path of the outlier, theory", zorder=1.5)
+        seen = dataset.outlier.values[0, np.searchsorted(time, np.arange(0.0, time[-1], pace))]
+        seen = seen[(np.abs(seen) > 1.05 * gain) & (np.abs(seen - target) > 0.05)]
+        label = f"outlier, every {pace:g} of learning time"
+        ax.plot(seen, 0 * seen, "|", markersize=9, markeredgewidth=1.3, color=COLOURS[1], label=label)
+        ax.plot([target], [0], marker="+", markersize=15, color=MUTED, linestyle="none", label="pole of the target")
     for phase, style in (
-        ("before", {"marker": "o", "markersize": 5.5, "markerfacecolor": "none", "color": COLOURS[0]}),
-        ("after", {"marker": "o", "markersize": 2.8, "color": COLOURS[1]}),
+        ("before", {"markersize": 5.5 * small, "markerfacecolor": "none", "color": COLOURS[0]}),
+        ("after", {"markersize": 3.2 * small, "color": COLOURS[1]}),
     ):
         values = dataset.sel(phase=phase)
-        ax.plot(values.eigenvalue_re, values.eigenvalue_im, linestyle="none", label=f"{phase} learning", **style)
-    ax.set_aspect("equal", adjustable="box")
+        ax.plot(values.eigenvalue_re, values.eigenvalue_im, "o", label=f"{phase} learning", **style)
+    ax.set_aspect("equal", adjustable="box", anchor="N")
     if whole:
-        low, high = min(-gain, target) - 0.08, max(gain, target) + 0.08
+        low, high, tall = min(-gain, target) - 0.08, max(gain, target) + 0.08, max(1.15 * gain, 0.22)
         ax.set_xlim(low, high)
-        ax.set_ylim(-0.36 * (high - low), 0.36 * (high - low))
+        ax.set_ylim(-tall, tall)
     else:
-        edge = 1.4 * max(gain, 1e-3)
+        edge = 1.25 * max(gain, 1e-3)
         ax.set_xlim(-edge, edge)
         ax.set_ylim(-edge, edge)
         ax.set_xticks([-gain, 0, gain])
         ax.set_yticks([-gain, 0, gain])
-    title = "the whole plane" if whole else "the bulk, enlarged"
+    title = f"the whole plane, N={dataset.attrs['units']}" if whole else "the bulk, enlarged"
     finish(ax, x="Re eigenvalue of W", y="Im eigenvalue of W", title=title)
     if whole:
-        ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, columnspacing=1.2)
+        legend_below(ax, ncols=2)
     return ax
 
 
@@ -117,12 +133,15 @@ def plot_learning_time(dataset: Dataset, *, ax: Axes) -> Axes:
     simulated(ax, dataset.network_decay.values, dataset.measured_time.values, label="networks")
     ax.set_xscale("log")
     ax.set_ylim(0, None)
-    return finish(ax, x=_DECAY, y="learning time to 1% loss", legend=True)
+    return finish(ax, x=_DECAY, y="time to 1% loss [rate × steps]", legend=True)
 
 
 def plot_steps(dataset: Dataset, *, ax: Axes) -> Axes:
     """Steps of gradient descent to 1% of the initial loss, at half the largest stable learning rate."""
-    steps = 2 * dataset.predicted_time.values / dataset.largest_rate.values
+    decay, steps = dataset.decay.values, 2 * dataset.predicted_time.values / dataset.largest_rate.values
+    power = 0.4 * steps[0] * (decay / decay[0]) ** -3  # beside the curve, where the two slopes can be compared
+    slow = decay < 0.12
+    ax.plot(decay[slow], power[slow], color=MUTED, linewidth=1.2, linestyle=":", label="slope of decay$^{-3}$")
     theory(ax, dataset.decay.values, steps, label="theory: time / learning rate")
     simulated(ax, dataset.descent_decay.values, dataset.descent.values, label="gradient descent")
     ax.set_xscale("log")

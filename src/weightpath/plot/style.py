@@ -53,14 +53,14 @@ def _dress(ax: Axes) -> None:
 
 def theory(ax: Axes, x: Any, y: Any, *, label: str = "theory", **line: Any) -> Axes:
     """Draw a prediction: always a line, above the markers of what it predicts."""
-    ax.plot(x, y, **{"label": label, "linewidth": 1.5, "color": INK, "zorder": 3, **line})
+    ax.plot(x, y, **{"label": label, "linewidth": 1.4, "color": INK, "zorder": 3, **line})
     return ax
 
 
 def simulated(ax: Axes, x: Any, y: Any, *, spread: Any = None, label: str = "network", **marks: Any) -> Axes:
     """Draw a measurement: always markers, about 40 at equal steps, with the `spread` (one s.d.) shaded when given."""
     x, y = np.asarray(x), np.asarray(y)
-    look = {"marker": "o", "markersize": 4.6, "markeredgecolor": "white", "markeredgewidth": 0.4}
+    look = {"marker": "o", "markersize": 5.6, "markeredgewidth": 0.0, "alpha": 0.85}
     style = {"label": label, "linestyle": "none", "color": COLOURS[1], **look, **marks}
     every = slice(None, None, max(1, round(x.size / 40)))
     ax.plot(x[every], y[every], **style)
@@ -77,6 +77,23 @@ def finish(ax: Axes, *, x: str = "", y: str = "", title: str = "", legend: bool 
         ax.set_title(title, loc="left", fontsize=FONT_SIZE + 1, color=INK)
     if legend:
         ax.legend(frameon=False, fontsize=FONT_SIZE - 0.5)
+    return ax
+
+
+def legend_below(ax: Axes, *, points: float = 34.0, across: float = 0.5, **options: Any) -> Axes:
+    """A frameless legend below the axis label: `points` under the axes, centred at the share `across` of their width.
+
+    Each label is named once, also when several lines carry it.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    handles, labels = ax.get_legend_handles_labels()
+    known = dict(zip(labels, handles, strict=True))
+    below = ax.transAxes + ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        known.values(), known.keys(), frameon=False, fontsize=FONT_SIZE - 0.5, columnspacing=1.2, handletextpad=0.5,
+        loc="upper center", bbox_to_anchor=(across, 0), bbox_transform=below, borderaxespad=0, **options,
+    )  # fmt: skip
     return ax
 
 

@@ -14,7 +14,8 @@ def save(obj: Any, path: str | os.PathLike) -> Path:
     """Write `obj` to `path`, beside its place first and then moved there.
 
     `*.nc` (netCDF4, read by any program): an `xarray.Dataset`, or whatever has `to_dataset()` (trajectories,
-    comparisons, fits). It keeps the labelled results; `load` gives a Dataset and not the object again.
+    comparisons, recordings, cross-validations). It keeps the labelled results; `load` gives a Dataset and not the
+    object again.
     `*.npz` (NumPy, no pickle): any object made of weightpath's own classes, arrays, numbers, strings, tuples, lists and
     dictionaries (networks, setups, trajectories, comparisons, fits, recordings). `load` gives an equal object.
 

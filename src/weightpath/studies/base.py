@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from weightpath.studies.tables import Table
+
 if TYPE_CHECKING:
     from xarray import Dataset
 else:  # xarray stays unloaded, and the annotations stay true for a run-time type checker
@@ -49,6 +51,7 @@ class CheckResult:
     tolerance: float | None
     passed: bool | None
     compare: Compare = "abs"
+    tabled: bool = False
 
     @property
     def requirement(self) -> str:
@@ -91,6 +94,7 @@ class Check:
         compare: "abs" |value - expected| <= tolerance; "rel" the same with tolerance * |expected|; "at_most",
             "at_least" and "between" are one-sided or two-sided bounds widened by the tolerance; "true" asks for True.
         required: False makes it a finding: reported, never able to fail a run.
+        tabled: the value also stands in the study's tables, and lists of checks for people leave it out.
 
     A value that is NaN never passes.
     """
@@ -102,13 +106,14 @@ class Check:
     tolerance: float | None = None
     compare: Compare = "abs"
     required: bool = True
+    tabled: bool = False
 
     def evaluate(self, dataset: Dataset) -> CheckResult:
         """The value in this dataset and whether it meets the requirement."""
         value = _plain(self.value(dataset))
         expected = True if self.compare == "true" and self.expected is None else self.expected
         passed = _meets(value, expected, self.tolerance or 0.0, self.compare) if self.required else None
-        return CheckResult(self.name, self.source, value, expected, self.tolerance, passed, self.compare)
+        return CheckResult(self.name, self.source, value, expected, self.tolerance, passed, self.compare, self.tabled)
 
 
 def _plain(value: Any) -> Value:
@@ -143,6 +148,10 @@ def _no_files(config: Any) -> Sequence[Path]:
     return ()
 
 
+def _no_tables(dataset: Dataset) -> Sequence[Table]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A paper's result as a program: settings in, dataset out, checks and figures of the dataset.
@@ -157,10 +166,13 @@ class Study:
             from the defaults.
         run: `run(config, *, progress, workspace) -> Dataset`. `workspace` is a directory for checkpoints that is empty
             at first, is kept when a run is interrupted, and is handed in again when it resumes. The attributes
-            `understood` and `table` of the dataset, texts of fixed width, are shown in the report.
+            `understood` and `table` of the dataset are texts of at most 80 columns: what was read (in the report), and
+            the results (on the terminal).
         checks: what is asked of the dataset, or a function of the config that gives it.
         figures: name -> function of the dataset that draws a matplotlib figure; its docstring is the caption.
+        tables: function of the dataset that gives tables for the report.
         predict: theory alone: config -> {quantity: number or list}, without simulation; None when there is no theory.
+        units: units of the quantities that `predict` gives.
         data_files: config -> files whose content belongs to the content hash of a run.
     """
 
@@ -173,7 +185,9 @@ class Study:
     run: Callable[..., Dataset]
     checks: Sequence[Check] | Callable[[Any], Sequence[Check]]
     figures: Mapping[str, Callable[[Dataset], Figure]] = field(default_factory=dict)
+    tables: Callable[[Dataset], Sequence[Table]] = _no_tables
     predict: Callable[[Any], Mapping[str, Any]] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
     data_files: Callable[[Any], Sequence[Path]] = _no_files
 
     def settings(self, preset: str = "quick", **changes: Any) -> Any:

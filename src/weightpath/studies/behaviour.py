@@ -96,7 +96,7 @@ def draw_progress(dataset: Dataset):
     from weightpath.plot.recording import behaviour
     from weightpath.plot.style import figure
 
-    drawn, ax = figure(height=3.2)
+    drawn, ax = figure(width=7.2, height=3.0)
     one = dataset.isel(trial_scheme=0)
     held = np.isfinite(one["progress_predicted"].values).any(0)
     predicted = {
@@ -104,7 +104,7 @@ def draw_progress(dataset: Dataset):
     }
     measured = np.where(held, one["progress"].values, np.nan)
     behaviour(ax, one["trial"].values, measured, predicted, epoch=one["epoch_name"].values)
-    ax.set_ylabel("progress [mm/s]", fontsize=ax.xaxis.label.get_fontsize())
+    ax.set_ylabel("progress to the target [mm/s]", fontsize=ax.xaxis.label.get_fontsize())
     return drawn
 
 

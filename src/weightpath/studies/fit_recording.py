@@ -9,7 +9,8 @@ from pydantic import Field
 
 from weightpath.studies.base import Study
 from weightpath.studies.behaviour import draw_progress, has_progress, progress_dataset
-from weightpath.studies.recorded import CONTROLS, FIGURES, PAPER, FitSettings, analysed, common_checks
+from weightpath.studies.recorded import CONTROLS, FIGURES, PAPER, PLAIN, FitSettings, analysed, common_checks
+from weightpath.studies.recorded_tables import score_tables
 from weightpath.studies.running import StudyRun, run_config
 
 
@@ -46,8 +47,8 @@ def fit_recording(
     Arguments: `path` and how to read it (`array`, `dims`, `condition`, `epoch`, `bin`: see
     `weightpath.inference.read.read_recording`); `rank`: ranks to compare; `seeds`: fits of each model; `scheme`: what
     is held out; `out`: directory of the results (default `results/fit/<content hash>`); `say` is told first what was
-    understood of the file and last the table of scores; `settings` change those of `FitSettings` (`units`,
-    `iterations`, `prior_multiplier`, `trial_offset`, ...).
+    understood of the file and what will be done; `settings` change those of `FitSettings` (`units`, `iterations`,
+    `prior_multiplier`, `trial_offset`, ...). The table of scores is `run.dataset.attrs["table"]`.
 
     Killed at any moment, the same call goes on from the finished fits and ends bit for bit where an uninterrupted one
     ends.
@@ -61,9 +62,7 @@ def fit_recording(
     reading = _read(config)
     for line in (*reading.understood, *_plan(reading, config)):
         say(line)
-    run = run_config(_study(reading, config), config, out=out, force=force, progress=progress)
-    say(str(run.dataset.attrs["table"]))
-    return run
+    return run_config(_study(reading, config), config, preset="", out=out, force=force, progress=progress)
 
 
 def _read(config: RecordingSettings):
@@ -83,10 +82,11 @@ def _plan(reading, config: RecordingSettings) -> list[str]:
     for rank in config.ranks:
         check_model(model_of(rank, config), reading.recording)
     how = {"global": "one standard deviation for all neurons", "neuron": "the standard deviation of each neuron"}
+    ranks, fits = ", ".join(map(str, config.ranks)), f"{config.seeds} fit{'s' * (config.seeds > 1)}"
     return [
         f"  scaled      centred, divided by {how[reading.scaling]}",
-        f"  to do       ranks {', '.join(map(str, config.ranks))}, {config.seeds} fit(s) each, held out: "
-        f"{', '.join(names)}; controls {', '.join(CONTROLS)} at the chosen rank",
+        f"  to do       fit tensor ranks {ranks} ({fits} each) with {', '.join(names)} held out",
+        f"  controls    {', '.join(CONTROLS)} at the chosen rank; {len(PLAIN)} predictors without a network",
     ]
 
 
@@ -103,10 +103,11 @@ def _study(reading, config: RecordingSettings) -> Study:
             "network."
         ),
         config=RecordingSettings,
-        presets={"quick": {}, "full": {}},
+        presets={},
         run=partial(_run, reading=reading),
         checks=common_checks(config.schemes),
         figures=FIGURES | ({"progress": draw_progress} if _with_progress(reading, config) else {}),
+        tables=score_tables,
         data_files=lambda settings: (Path(settings.data),),
     )
 

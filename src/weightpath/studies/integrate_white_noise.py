@@ -124,12 +124,13 @@ def outlier_path(dataset: Dataset) -> Figure:
 def eigenvalues(dataset: Dataset) -> Figure:
     """Eigenvalues of the recurrent weights of one network in the complex plane, before learning (open circles) and
     after it (dots). Left: one eigenvalue leaves the bulk for the pole of the target (cross) along the path that the
-    theory predicts (line). Right: the bulk enlarged, with the disk whose radius is the gain of the initial weights; its
-    eigenvalues hardly move.
+    theory predicts (line, where the theory is inside its regime; ticks: the network at equal steps of learning time).
+    Right: the bulk enlarged, with the disk
+    whose radius is the gain of the initial weights; the other eigenvalues shift inside it and stay there.
     """
     from weightpath.plot import integrator, style
 
-    drawn, (left, right) = style.figure(1, 2, width=7.2, height=3.5, width_ratios=[1.5, 1])
+    drawn, (left, right) = style.figure(1, 2, width=7.2, height=3.1, width_ratios=[1.7, 1])
     integrator.plot_spectrum(dataset, ax=left, whole=True)
     integrator.plot_spectrum(dataset, ax=right, whole=False)
     style.letter((left, right))
@@ -153,7 +154,8 @@ def time_and_steps(dataset: Dataset) -> Figure:
     """How long learning takes, against the decay rate of the target. Left: learning time to 1% of the initial loss, of
     the theory (line) and of networks (markers); it stays finite as the time constant of the target grows (dotted: the
     collapse time of the limit). Right: steps of gradient descent at half the largest stable rate (markers) and
-    twice the learning time over that rate (line); they grow as decay to the power -3, because the loss becomes stiff.
+    twice the learning time over that rate (line); they grow as decay^-3 (dotted: that slope), because the
+    loss becomes stiff.
     """
     from weightpath.plot import integrator, style
 
@@ -193,4 +195,11 @@ STUDY = Study(
         "time-and-steps": time_and_steps,
     },
     predict=predict,
+    units={
+        "learning_time_to_1_percent": "learning rate × steps",
+        "steps_at_largest_rate": "gradient steps to 1% loss",
+        "steps_at_half_largest_rate": "gradient steps to 1% loss",
+        "collapse_time_for_slow_targets": "learning rate × steps",
+        "detachment_time": "learning rate × steps",
+    },
 )

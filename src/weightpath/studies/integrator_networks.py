@@ -29,7 +29,7 @@ from weightpath.trajectory import Trajectory
 
 TRAINED = ("w_rec", "w_out")
 #: Saved times of every flow: one shape, one compiled program for each size of network.
-SAVED = 81
+SAVED = 161
 #: Decays of the theory's lines, of gradient descent, and of the networks whose learning time is measured.
 LINE = np.geomspace(0.01, 1.0, 49)
 DESCENTS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)

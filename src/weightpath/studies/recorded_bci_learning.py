@@ -10,6 +10,7 @@ import numpy as np
 from weightpath.studies.base import Check, Study
 from weightpath.studies.behaviour import draw_progress, identity_error, progress_dataset
 from weightpath.studies.recorded import FIGURES, PAPER, FitSettings, analysed, common_checks
+from weightpath.studies.recorded_tables import score_tables
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -106,7 +107,7 @@ def _checks() -> list[Check]:
     checks += [
         Check(
             f"{name}: largest difference of R^2 to the stated one",
-            section if name != "tuned smoother" else "reference scores, docs/studies.md",
+            section,
             lambda ds, name=name: stated_difference(ds, name),
             expected=1e-3,
             compare="at_most",
@@ -187,6 +188,7 @@ STUDY = Study(
     run=run,
     checks=lambda config: [*_checks(), *_reference_checks(config), *common_checks(config.schemes), *_findings()],
     figures=FIGURES | {"progress": draw_progress},
+    tables=score_tables,
     data_files=lambda config: (_sample(),),
 )
 

@@ -121,6 +121,7 @@ def store_run(
         "checks": [asdict(check) for check in checks],
         "passed": all(check.passed is not False for check in checks),
         "texts": {name: str(dataset.attrs[name]) for name in TEXTS if name in dataset.attrs},
+        "tables": [asdict(table) for table in study.tables(dataset)],
         "figures": [_draw(name, draw, dataset, directory) for name, draw in study.figures.items()],
         **origin,
     }
@@ -130,7 +131,8 @@ def store_run(
 
 def write_config(study: Study, config: Any, directory: Path) -> None:
     """Write the resolved settings, from which the same run can be started."""
-    comment = f"weightpath run {study.name} --config {CONFIG_FILE}"
+    again = f"weightpath run {study.name} --config {CONFIG_FILE}"
+    comment = again if study.presets else "the settings of this run; its command is in summary.json"
     write_text(to_toml(config.model_dump(mode="json"), comment=comment), directory / CONFIG_FILE)
 
 

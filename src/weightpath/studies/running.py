@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,14 @@ def run_config(
     from weightpath._progress import resolve_progress
 
     digest, directory = run_directory(study, config, out)
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"{directory} is a file; give a directory for the results.")
     workspace = directory / f"unfinished-{digest}"
     if force:
         shutil.rmtree(workspace, ignore_errors=True)
     elif is_finished(directory, digest):
         return read_run(directory)
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
     workspace.mkdir(parents=True, exist_ok=True)
     if not is_run(directory):
         write_config(study, config, directory)
@@ -87,22 +90,24 @@ def run_config(
         with resolve_progress(progress) as report:
             dataset = study.run(config, progress=report, workspace=workspace)
     except BaseException:
-        _remove_if_empty(directory, workspace)
+        _remove_if_empty(directory, workspace, made)
         raise
     run = store_run(study, config, preset, digest, directory, dataset, time.perf_counter() - started)
     shutil.rmtree(workspace, ignore_errors=True)
     return run
 
 
-def _remove_if_empty(directory: Path, workspace: Path) -> None:
-    """Leave no trace of a run that failed before it had anything to keep."""
+def _remove_if_empty(directory: Path, workspace: Path, made: Sequence[Path]) -> None:
+    """Leave no trace of a run that failed before it had anything to keep, nor of the directories it `made`."""
     if any(workspace.iterdir()):
         return
     workspace.rmdir()
     if not is_run(directory):
         (directory / CONFIG_FILE).unlink(missing_ok=True)
-        if not any(directory.iterdir()):
-            directory.rmdir()
+    for path in made:
+        if any(path.iterdir()):
+            return
+        path.rmdir()
 
 
 def is_finished(directory: Path, digest: str) -> bool:

@@ -47,8 +47,8 @@ class RationalFilter(AbstractTask):
     noise: WhiteNoise | None = None
 
     def __check_init__(self):
-        order = self.F.shape[0]
-        if self.F.ndim != 2 or self.F.shape != (order, order) or self.b.shape[0] != order or self.c.shape[1] != order:
+        order = self.F.shape[0] if self.F.ndim == 2 else -1
+        if self.F.shape != (order, order) or self.b.shape[:1] != (order,) or self.c.shape[1:] != (order,):
             raise ValueError(
                 "F, b and c must be (k, k), (k, in) and (out, k); "
                 f"got {self.F.shape}, {self.b.shape} and {self.c.shape}."
@@ -78,9 +78,10 @@ class Integrator(AbstractTask):
 
     Arguments: `decay` $c^* > 0$, in units of the inverse membrane time constant; `dt`: None for continuous-time
     networks, a number for the sampled target $(e^{-c^* dt})^k$ of discrete-time networks; `noise`: how batches are
-    sampled, needed only to train on samples.
+    sampled, needed only to train on samples. A perfect integrator, `decay` 0, exists on trials of finite duration only:
+    it needs `noise` and has no exact form.
 
-    **Raises:** ValueError when `decay` is not positive or not finite.
+    **Raises:** ValueError when `decay` is not finite, negative, or zero without `noise`.
     Source: Bordelon et al. 2025 (arXiv 2503.18754).
     """
 
@@ -92,22 +93,28 @@ class Integrator(AbstractTask):
         _check_dt(self.dt)
         if not is_traced(self.decay):
             check_finite(decay=self.decay)
-            if not np.all(np.asarray(self.decay) > 0):
+            least = float(np.min(np.asarray(self.decay)))
+            if least < 0 or (least == 0 and self.noise is None):
                 raise ValueError(
-                    f"decay must be positive; got {float(self.decay):g}. The target filter is then not "
+                    f"decay must be positive; got {least:g}. The target filter is then not "
                     "square-integrable: a perfect integrator (decay 0) has infinite white-noise variance. "
-                    "Use decay > 0, or train on trials of finite duration."
+                    "Use decay > 0, or train on trials of finite duration: "
+                    "Integrator(0.0, noise=WhiteNoise(duration, dt, trials))."
                 )
 
-    def population(self) -> RationalTarget:
-        """The exact target filter."""
+    def population(self) -> RationalTarget | None:
+        """The exact target filter; None for a perfect integrator, whose white-noise variance is infinite."""
+        perfect = not is_traced(self.decay) and not np.all(np.asarray(self.decay) > 0)
+        return None if perfect else self._target()
+
+    def _target(self) -> RationalTarget:
         pole = -self.decay if self.dt is None else jnp.exp(-self.decay * self.dt)
         one = jnp.ones((1, 1), self.decay.dtype)
         return RationalTarget(pole[None, None], one, one, self.dt)
 
     def sample(self, key: Key, step) -> Batch:
         """White noise and its filtered version, started from rest."""
-        return _sample(self.population(), self.noise, jax.random.fold_in(key, step))
+        return _sample(self._target(), self.noise, jax.random.fold_in(key, step))
 
 
 def _check_dt(dt: float | None) -> None:
