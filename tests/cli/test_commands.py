@@ -3,10 +3,10 @@
 import json
 import os
 
+import command_line
 import pytest
 import tiny_study
 
-from weightpath.cli import main
 from weightpath.cli.arguments import split_lists
 from weightpath.cli.environment import cache_directory, directory_size, prepare, trim
 from weightpath.cli.output import settings_text, table, values_text
@@ -27,16 +27,7 @@ def tiny(monkeypatch, tmp_path):
 @pytest.fixture
 def call(capsys):
     """Run a command line; gives exit code, standard output and standard error."""
-
-    def run(line):
-        try:
-            code = main(line.split())
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return lambda line: command_line.run(line, capsys)
 
 
 def test_run_prints_a_table_that_fits_and_writes_a_report(call, tiny):

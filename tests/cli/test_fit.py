@@ -2,11 +2,10 @@
 
 import json
 
+import command_line
 import numpy as np
 import pytest
 import tiny_study
-
-from weightpath.cli import main
 
 
 @pytest.fixture
@@ -17,15 +16,7 @@ def call(capsys, monkeypatch, tmp_path):
     for name in ("MPLBACKEND", "EQX_ON_ERROR"):  # set by the command line; put back after the test
         monkeypatch.setenv(name, {"MPLBACKEND": "Agg", "EQX_ON_ERROR": "nan"}[name])
 
-    def run(line):
-        try:
-            code = main(line.split())
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
+    return lambda line: command_line.run(line, capsys)
 
 
 @pytest.fixture
