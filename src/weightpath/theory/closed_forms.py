@@ -1,5 +1,7 @@
 """Facts about the one-outlier dynamics that are known in closed form or as one integral."""
 
+from functools import cache
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,7 +41,7 @@ def collapse_time(ratio: ArrayLike, *, speed: ArrayLike = 1.0) -> Float[np.ndarr
     time constants are not learned more slowly. What grows is the number of steps (`theory.lr_max`).
     """
     ratio = np.asarray(ratio, dtype=float)
-    nodes, weights = np.polynomial.legendre.leggauss(80)
+    nodes, weights = _quadrature(80)
     half, weights = (nodes + 1) / 2, weights / 2
     end = _collapse_depth(ratio)[..., None] / 2
     # s = end (1 - t^2) makes the square root with which c vanishes at the end a smooth function of t.
@@ -66,6 +68,11 @@ def detached_overlap(gain: ArrayLike, outlier: Values) -> Array:
     gain, outlier = jnp.asarray(gain, dtype=float), jnp.asarray(outlier, dtype=float)
     outside = jnp.abs(outlier) > gain
     return jnp.where(outside, 1 - (gain / jnp.where(outside, outlier, 1.0)) ** 2, 0.0)
+
+
+@cache
+def _quadrature(order: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(order)
 
 
 def _collapse_depth(ratio: ArrayLike) -> Float[np.ndarray, "..."]:

@@ -9,10 +9,14 @@ import numpy as np
 
 from weightpath._precision import require_x64
 from weightpath._results import RESULTS
+from weightpath._tracing import is_traced
 from weightpath._types import Array, ArrayLike, Float, Int
 from weightpath.setup import Setup
 from weightpath.theory.outlier import Outlier
+from weightpath.theory.pair import ACROSS, ConjugatePair
+from weightpath.theory.plateau import best_exponential
 from weightpath.theory.solve import Arrival, first_time, raise_unless_successful
+from weightpath.theory.two_pole import is_stable, oscillation
 
 
 class Descent(eqx.Module):
@@ -27,7 +31,8 @@ class Descent(eqx.Module):
 def learning_time(setup: Setup, fraction: float) -> Float[Array, ""]:
     r"""First learning time at which the loss of the reduced theory has fallen to `fraction` of its start.
 
-    $t_p = \min\{\tau : L(\tau) \le p\,L(0)\}$ of `theory.Outlier`, located by an event with root finding on the loss.
+    $t_p = \min\{\tau : L(\tau) \le p\,L(0)\}$ of `theory.Outlier` for one target pole and of `theory.ConjugatePair` for
+    an oscillating target, located by an event with root finding on the loss.
     Infinite when the flow ends above that level (read-out or recurrent weights alone, say). In gradient descent the
     same takes at least `steps_at_edge` steps.
 
@@ -56,7 +61,7 @@ def detachment_time(setup: Setup, radius: float) -> Float[Array, ""]:
         raise ValueError(
             f"radius must be positive; got {radius}. Without a bulk the outlier is detached from the start."
         )
-    theory, small = _checked_theory(setup)
+    theory, small = _checked_theory(setup, Outlier())
     if abs(float(theory.start(small)[2])) >= radius:
         return jnp.zeros(())
     if abs(float(theory.endpoint(small)[2])) <= radius:
@@ -68,12 +73,14 @@ def lr_max(setup: Setup) -> Float[Array, ""]:
     r"""Largest stable learning rate of gradient descent at the end point, $2/\lambda_{max}$ of the scaled Hessian.
 
     It multiplies the rates of the setup. From the Jacobian of the reduced flow at `Outlier.endpoint`, so that it holds
-    in every training mode; NaN where the flow has no end point.
+    in every training mode, or at `ConjugatePair.endpoint`, which is found by integration and depends on the start (its
+    two invisible directions have eigenvalue zero); NaN where the flow has no end point.
 
     **Raises:** ValueError where the theory has no prediction, or in 32-bit mode.
     """
     require_x64("theory.lr_max")
-    return _lr_max(*_checked_theory(setup))
+    theory, small = _checked_theory(setup)
+    return _lr_max(theory, small, theory.endpoint(small))
 
 
 def steps_at_edge(setup: Setup, fraction: float) -> Float[Array, ""]:
@@ -94,27 +101,43 @@ def descent_steps(setup: Setup, fraction: float, learning_rate: ArrayLike, *, ma
     """
     require_x64("theory.descent_steps")
     _check_fraction(fraction)
-    if not float(np.asarray(learning_rate)) > 0:
+    if not is_traced(learning_rate) and not float(np.asarray(learning_rate)) > 0:
         raise ValueError(f"learning_rate must be positive; got {learning_rate}.")
     theory, small = _checked_theory(setup)
-    numbers = (float(np.asarray(fraction)), float(np.asarray(learning_rate)), max_steps)
-    return _descend(theory, small, theory.start(small), *map(jnp.asarray, numbers))
+    numbers = jnp.asarray(fraction, float), jnp.asarray(learning_rate, float), jnp.asarray(max_steps)
+    return _descend(theory, small, theory.start(small), *numbers)
 
 
 @eqx.filter_jit
 def _levels(theory, setup, fraction):
-    """The loss to be reached, and the loss at which the flow ends."""
-    return fraction * theory.loss(theory.start(setup), setup), theory.loss(theory.endpoint(setup), setup)
+    """The loss to be reached, and the loss at which the flow ends (of a pair: at least ends)."""
+    start = theory.start(setup)
+    if isinstance(theory, ConjugatePair):
+        stuck = best_exponential(oscillation(setup.task.population())).loss
+        end = jnp.where(jnp.all(start[jnp.array(ACROSS)] == 0), stuck, 0.0)
+    else:
+        end = theory.loss(theory.endpoint(setup), setup)
+    return fraction * theory.loss(start, setup), end
 
 
 @eqx.filter_jit
-def _lr_max(theory, setup):
-    end, index = theory.endpoint(setup), jnp.asarray(theory.moving(setup))
+def _lr_max(theory, setup, end):
+    index = jnp.asarray(theory.moving(setup))
     matrix = jax.jacfwd(lambda y: theory.vector_field(jnp.zeros(()), y, setup))(end)[index][:, index]
     # A gradient flow's Jacobian is minus the rates times a symmetric matrix; the square roots make it symmetric.
-    rates = jnp.stack([setup.rates[name] for name in ("w_in", "w_out", "w_rec") if name in setup.train])
+    rates = jnp.stack([setup.rates[name] for name in _weights(theory) if name in setup.train])
     scale = jnp.sqrt(jnp.where(rates > 0, rates, 1.0))
     return 2 / jnp.max(jnp.linalg.eigvalsh(-matrix * scale[None, :] / scale[:, None]))
+
+
+def _weights(theory) -> tuple[str, ...]:
+    """The weights that each coordinate belongs to."""
+    return ("w_rec",) * 4 + ("w_out",) * 2 if isinstance(theory, ConjugatePair) else ("w_in", "w_out", "w_rec")
+
+
+def _is_stable(theory, coords):
+    """Whether the coordinates stand for a stable network."""
+    return is_stable(coords) if isinstance(theory, ConjugatePair) else coords[2] < 1
 
 
 @eqx.filter_jit
@@ -123,7 +146,7 @@ def _descend(theory, setup, start, fraction, learning_rate, max_steps) -> Descen
 
     def unfinished(state):
         step, coords = state
-        return (theory.loss(coords, setup) > goal) & (step < max_steps) & (coords[2] < 1)
+        return (theory.loss(coords, setup) > goal) & (step < max_steps) & _is_stable(theory, coords)
 
     def descend(state):
         step, coords = state
@@ -132,7 +155,7 @@ def _descend(theory, setup, start, fraction, learning_rate, max_steps) -> Descen
     steps, coords = jax.lax.while_loop(unfinished, descend, (jnp.zeros((), int), start))
     loss = theory.loss(coords, setup)
     result = RESULTS.where(loss <= goal, RESULTS.successful, RESULTS.max_steps)
-    result = RESULTS.where(coords[2] < 1, result, RESULTS.unstable)
+    result = RESULTS.where(_is_stable(theory, coords), result, RESULTS.unstable)
     return Descent(steps, coords, loss, result)
 
 
@@ -158,12 +181,14 @@ def _check_fraction(fraction) -> None:
         )
 
 
-def _checked_theory(setup: Setup) -> tuple[Outlier, Setup]:
-    """The theory and the reduced setup, once it is known that there is a prediction."""
-    theory = Outlier()
+def _checked_theory(setup: Setup, theory: Outlier | ConjugatePair | None = None):
+    """The theory, by the number of the target's poles, and the reduced setup, once there is a prediction."""
+    if theory is None:
+        transition = getattr(setup.task.population(), "transition", None)
+        theory = ConjugatePair() if transition is not None and transition.shape == (2, 2) else Outlier()
     regime = theory.regime(setup)
     if not regime.defined:
         raise ValueError(f"no prediction for this setup: {regime.reason}")
     if not regime.inside:
-        warnings.warn(f"Outlier outside its regime: {regime.reason}", UserWarning, stacklevel=3)
+        warnings.warn(f"{type(theory).__name__} outside its regime: {regime.reason}", UserWarning, stacklevel=3)
     return theory, theory.reduced(setup)

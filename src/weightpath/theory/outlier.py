@@ -41,14 +41,15 @@ class Outlier(AbstractReducedDynamics):
     def measure(self, network: AbstractNetwork, setup: Setup) -> Float[Array, " coord"]:
         r"""$(\hat u\cdot u,\ \hat u\cdot v,\ \lambda)$ with $\hat u$ the direction of the initial read-in.
 
-        $\lambda$ is the real part of the eigenvalue nearest to $\hat u^T W \hat u$. It is the outlier once that has
-        left the bulk of the initial weights, and one of the bulk before. Works on projected networks and at W = 0.
+        $\lambda$ is the real part of the eigenvalue whose unit right eigenvector lies most along $\hat u$. It is the
+        outlier as soon as that has left the bulk of the initial weights, where its squared overlap is
+        $1-\sigma^2/\lambda^2$ against order $1/N$ of the bulk, and one of the bulk before. (The eigenvalue nearest to
+        $\hat u^T W \hat u$ would not do: at gain .3 that entry is still inside the bulk when the outlier is at .8.)
+        Works on projected networks and at W = 0.
         """
         direction = read_in_direction(setup)
-        w_rec = network.w_rec
-        along = direction @ w_rec @ direction
-        eigenvalues = jnp.linalg.eigvals(w_rec)
-        outlier = eigenvalues[jnp.argmin(jnp.abs(eigenvalues - along))].real
+        eigenvalues, vectors = jnp.linalg.eig(network.w_rec)
+        outlier = eigenvalues[jnp.argmax(jnp.abs(direction @ vectors))].real
         return jnp.stack([direction @ network.w_in[:, 0], network.w_out[0] @ direction, outlier])
 
     def start(self, setup: Setup) -> Float[Array, " coord"]:
@@ -163,11 +164,11 @@ def _endpoint(setup: Setup) -> Float[Array, " coord"]:
     alone = jnp.where(amplitude == 0, rate, alone)
     rate_end = jnp.where(recurrent, jnp.where(trained, decay, alone), rate)
     amplitude_end = jnp.where(trained, jnp.where(recurrent, 1.0, 2 * rate / (rate + decay)), amplitude)
-    kappa_end, readout_end = _shares(kappa, readout, amplitude_end, rate_in, rate_out)
+    kappa_end, readout_end = shares(kappa, readout, amplitude_end, rate_in, rate_out)
     return jnp.stack([kappa_end, readout_end, 1 - rate_end])
 
 
-def _shares(kappa, readout, amplitude, rate_in, rate_out):
+def shares(kappa, readout, amplitude, rate_in, rate_out):
     """Read-in and read-out whose product is `amplitude`, on the conserved hyperbola of the start."""
     both = (rate_in > 0) & (rate_out > 0)
     safe_in, safe_out = jnp.where(both, rate_in, 1.0), jnp.where(both, rate_out, 1.0)

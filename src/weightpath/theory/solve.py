@@ -1,12 +1,14 @@
 """Every reduced dynamics integrated in learning time, and when it first reaches a level."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath import _explicit
 from weightpath._precision import require_x64
 from weightpath._results import RESULTS, outcome_name
 from weightpath._tracing import is_traced
@@ -16,7 +18,9 @@ from weightpath.theory.base import AbstractReducedDynamics, Values
 
 MAX_STEPS = 200_000
 #: Explicit steps that are tried before an implicit solver when an arrival is looked for.
-FEW_STEPS = 4096
+FEW_STEPS = 20_000
+#: How much closer than asked an explicit path is followed, so that values between its steps are as good as asked.
+INTERPOLATED = 100
 
 
 class Solution(eqx.Module):
@@ -45,20 +49,23 @@ def solve(
     *,
     rtol: float = 1e-9,
     atol: float = 1e-12,
+    implicit: bool | None = None,
     throw: bool = True,
 ) -> Solution:
     """Integrate the reduced dynamics from the start that `setup.network` gives.
 
-    Arguments: `time` (time,) learning times, not decreasing, from 0 on. An implicit solver (Kvaerno 5) is used where
-    the theory calls itself stiff and an explicit one (Dormand-Prince 8) elsewhere. One compiled program serves every
-    value of the weights, of the rates and of the task's numbers, and networks of every size.
+    Arguments: `time` (time,) learning times, not decreasing, from 0 on; `implicit` chooses the solver: Kvaerno 5, which
+    takes seconds to compile, or the explicit method of Dormand and Prince of order 8; None takes the implicit one where
+    the theory calls itself stiff. One compiled program serves every value of the weights, of the rates and of the
+    task's numbers, and networks of every size.
 
     **Raises:** ValueError in 32-bit mode or for bad times; RuntimeError when the solver fails and `throw` is True.
     """
     require_x64("theory.solve")
     time = _checked_times(time)
     start, small = theory.start(setup), theory.reduced(setup)
-    solution = _solve(theory, small, start, time, jnp.asarray(rtol), jnp.asarray(atol), theory.stiff(small))
+    implicit = theory.stiff(small) if implicit is None else implicit
+    solution = _solve(theory, small, start, time, np.asarray(rtol), np.asarray(atol), implicit)
     if throw and not is_traced(solution.coords):
         raise_unless_successful(solution.result, "theory.solve")
     return solution
@@ -78,16 +85,20 @@ def first_time(
 
     `quantity` must be a function defined once (a lambda made at each call compiles at each call), `level` positive.
     `result` is `not_converged` with an infinite time when the level is not reached before `horizon`. Explicit steps
-    are tried first, since a stiff theory usually becomes stiff only once it has arrived; an implicit solver follows.
+    are tried first, since a stiff theory usually becomes stiff only once it has arrived; an implicit solver follows
+    (not under `jit` or `vmap`, where explicit steps are taken to the end).
 
     **Raises:** ValueError in 32-bit mode.
     """
     require_x64("theory.first_time")
     start, small = theory.start(setup), theory.reduced(setup)
-    numbers = (jnp.asarray(float(np.asarray(level))), jnp.asarray(horizon), jnp.asarray(rtol), jnp.asarray(atol))
-    arrival = _first_time(theory, small, start, quantity, *numbers, False, FEW_STEPS)
+    numbers = tuple(jnp.asarray(number, dtype=float) for number in (level, horizon, rtol, atol))
+    look = partial(_first_time, theory, small, start, quantity, *numbers)
+    if is_traced(start, level):
+        return look(False, MAX_STEPS)
+    arrival = look(False, FEW_STEPS)
     if bool(arrival.result == RESULTS.max_steps):
-        return _first_time(theory, small, start, quantity, *numbers, True, MAX_STEPS)
+        return look(True, MAX_STEPS)
     return arrival
 
 
@@ -99,6 +110,8 @@ def raise_unless_successful(result: RESULTS, what: str) -> None:
 
 
 def _checked_times(time: Values) -> Float[Array, " time"]:
+    if is_traced(time):
+        return jnp.asarray(time)
     times = np.atleast_1d(np.asarray(time, dtype=float))
     if times.ndim != 1 or times.size == 0 or not np.all(np.isfinite(times)):
         raise ValueError(f"time must be a vector of finite learning times; got shape {times.shape}.")
@@ -107,77 +120,45 @@ def _checked_times(time: Values) -> Float[Array, " time"]:
     return jnp.asarray(times)
 
 
-def _solver(implicit: bool):
-    import diffrax as dfx
-    import optimistix as optx
-
-    if not implicit:
-        return dfx.Dopri8()
-    # The unknown of a stage is the vector field itself, which rounding of the coordinates blurs by (fastest rate) times
-    # 1e-16: a tolerance as tight as the solver's can then never be met and the steps shrink for ever. Newton's last
-    # step converges quadratically, so that a loose tolerance costs no accuracy; the default (one Jacobian, few
-    # iterations) takes ten times as many steps.
-    return dfx.Kvaerno5(root_finder=optx.Newton(rtol=1e-7, atol=1e-5))
-
-
 @eqx.filter_jit
 def _solve(theory, setup, start, time, rtol, atol, implicit: bool) -> Solution:
-    import diffrax as dfx
-
-    # Landing on the times costs steps where many are asked for, and spares the cubic interpolation of the
-    # implicit solver, which is far less accurate than its steps.
-    controller = dfx.ClipStepSizeController(dfx.PIDController(rtol=rtol, atol=atol), step_ts=time)
-    raw = dfx.diffeqsolve(
-        dfx.ODETerm(theory.vector_field),
-        _solver(implicit),
-        t0=jnp.zeros_like(time[0]),
-        t1=time[-1],
-        dt0=None,
-        y0=start,
-        args=setup,
-        saveat=dfx.SaveAt(ts=time),
-        stepsize_controller=controller,
-        max_steps=MAX_STEPS,
-        throw=False,
-    )
-    assert raw.ys is not None and raw.ts is not None, "SaveAt asks for them"
-    loss = jax.vmap(lambda coords: theory.loss(coords, setup))(raw.ys)
-    finite = jnp.all(jnp.isfinite(raw.ys))
-    result = RESULTS.where(raw.result == dfx.RESULTS.successful, RESULTS.successful, RESULTS.max_steps)
-    result = RESULTS.where(finite | (result == RESULTS.max_steps), result, RESULTS.nonfinite)
-    return Solution(time, raw.ys, loss, result, raw.stats["num_steps"])
+    field = partial(_field, theory, setup)
+    if not implicit:  # what lies within its steps is interpolated, one order below the steps: make them shorter
+        rtol, atol = rtol / INTERPOLATED, atol / INTERPOLATED
+    found = _path(implicit)(field, start, time, rtol, atol, MAX_STEPS)
+    finite = jnp.all(jnp.isfinite(found.states)) | (found.result == RESULTS.max_steps)
+    result = RESULTS.where(finite, found.result, RESULTS.nonfinite)
+    loss = jax.vmap(lambda coords: theory.loss(coords, setup))(found.states)
+    return Solution(time, found.states, loss, result, found.steps)
 
 
 @eqx.filter_jit
 def _first_time(theory, setup, start, quantity, level, horizon, rtol, atol, implicit: bool, max_steps: int) -> Arrival:
-    import diffrax as dfx
-    import optimistix as optx
+    sign = jnp.where(quantity(theory, start, setup) <= level, 1.0, -1.0)
 
-    # Signed so that it rises through zero, and tiny: the bisection asks that it too be below `atol`, which rounding
-    # would forbid where the loss falls steeply. Its sign alone steers.
-    sign = jnp.sign(level - quantity(theory, start, setup))
+    def height(coords):
+        return sign * (quantity(theory, coords, setup) / level - 1)
 
-    def distance(t, y, args, **kwargs):
-        return 1e-30 * sign * (quantity(theory, y, args) / level - 1)
+    field = partial(_field, theory, setup)
+    found = _arrival(implicit)(field, start, height, horizon, rtol, atol, max_steps)
+    return Arrival(found.time, found.state, found.result)
 
-    raw = dfx.diffeqsolve(
-        dfx.ODETerm(theory.vector_field),
-        _solver(implicit),
-        t0=jnp.zeros_like(horizon),
-        t1=horizon,
-        dt0=None,
-        y0=start,
-        args=setup,
-        saveat=dfx.SaveAt(t1=True),
-        stepsize_controller=dfx.PIDController(rtol=rtol, atol=atol),
-        event=dfx.Event(distance, optx.Bisection(rtol=1e-13, atol=1e-13, flip=False)),
-        max_steps=max_steps,
-        throw=False,
-    )
-    assert raw.ys is not None and raw.ts is not None, "SaveAt asks for them"
-    met = raw.result == dfx.RESULTS.event_occurred
-    ended = raw.result == dfx.RESULTS.successful
-    result = RESULTS.where(ended, RESULTS.not_converged, RESULTS.max_steps)
-    result = RESULTS.where(met, RESULTS.successful, result)
-    time = jnp.where(met, raw.ts[-1], jnp.where(ended, jnp.inf, jnp.nan))
-    return Arrival(time, raw.ys[-1], result)
+
+def _field(theory, setup, time, coords):
+    return theory.vector_field(time, coords, setup)
+
+
+def _path(implicit: bool):
+    if not implicit:
+        return _explicit.path
+    from weightpath.theory import implicit as stiff
+
+    return stiff.path
+
+
+def _arrival(implicit: bool):
+    if not implicit:
+        return _explicit.arrival
+    from weightpath.theory import implicit as stiff
+
+    return stiff.arrival
