@@ -119,11 +119,19 @@ class Trajectory(eqx.Module):
         return cls(time=jnp.asarray(time), networks=networks, loss=jnp.full(steps, jnp.nan))
 
     def to_dataset(self):
-        """An `xarray.Dataset` with dims (step, post, pre, in, out) and coordinate `learning_time` on `step`."""
+        """An `xarray.Dataset` with dims (step, post, pre, in, out) and coordinate `learning_time` on `step`.
+
+        Of a projected run it holds the small recurrent weights, `projected_w_rec` (step, word, word_pre), and the
+        `basis` (unit, word) that places them: the change of the large ones is `basis @ (projected_w_rec[step] -
+        projected_w_rec[0]) @ basis.T`, and nothing of size unit x unit is written.
+        """
         import xarray as xr
 
         data: dict[str, Any] = {"loss": ("step", np.asarray(self.loss))}
-        if not self.only_last:
+        if not self.only_last and self.lift is not None:
+            data["projected_w_rec"] = (("step", "word", "word_pre"), np.asarray(self.networks.w_rec))
+            data["basis"] = (("unit", "word"), np.asarray(self.lift.basis))
+        elif not self.only_last:
             data["w_rec"] = (("step", "post", "pre"), np.asarray(self.w_rec))
         for name, array in self.statistics.items():
             data[name] = (("step", *(f"{name}_{axis}" for axis in range(1, array.ndim))), np.asarray(array))

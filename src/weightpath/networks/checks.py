@@ -15,6 +15,8 @@ def as_float(value) -> Array:
     """
     array = jnp.asarray(value)
     dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
+    if array.dtype == dtype and not array.weak_type:
+        return array
     return jax.lax.convert_element_type(array, np.dtype(dtype))
 
 

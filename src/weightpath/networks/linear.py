@@ -4,9 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from weightpath._linalg import exponential
 from weightpath._types import Array, Float
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.checks import as_column, as_float, as_number, as_row, check_weights
+
+#: Up to this size the exponential that compiles quickly is also quick to run.
+SMALL = 12
 
 
 class ContinuousLinearRNN(AbstractNetwork):
@@ -63,7 +67,8 @@ class ContinuousLinearRNN(AbstractNetwork):
         # also where G is singular.
         block = jnp.zeros((units + channels, units + channels), generator.dtype)
         block = block.at[:units, :units].set(generator).at[:units, units:].set(self.w_in)
-        whole = jax.scipy.linalg.expm(self.dt * block)
+        general = units + channels > SMALL
+        whole = (jax.scipy.linalg.expm if general else exponential)(self.dt * block)
         return whole[:units, :units], whole[:units, units:]
 
     def readout(self, state: Float[Array, " unit"]) -> Float[Array, " out"]:

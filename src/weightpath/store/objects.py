@@ -81,8 +81,16 @@ def _encode_array(value: Any, arrays: list[np.ndarray], where: str) -> dict:
     array = np.asarray(value)
     if array.dtype.kind not in "biufcSU":
         raise ValueError(f"cannot save {where}: an array of dtype {array.dtype}")
-    arrays.append(array)
-    return {kind: f"array_{len(arrays) - 1}", **extra}
+    # One array in several places (the weights that a projected run started from, say) is written once.
+    place = next((index for index, known in enumerate(arrays) if _same(known, array)), len(arrays))
+    if place == len(arrays):
+        arrays.append(array)
+    return {kind: f"array_{place}", **extra}
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are the same numbers at the same place in memory."""
+    return one.size > 0 and one.dtype == other.dtype and one.__array_interface__ == other.__array_interface__
 
 
 def _encode_fields(value: Any, arrays: list[np.ndarray], where: str) -> dict:
