@@ -8,13 +8,19 @@ from weightpath._tracing import is_traced
 from weightpath.learn.stability import is_stable, unstable_message
 from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
 from weightpath.rules.backprop import BPTT
-from weightpath.rules.edge import largest_step
+from weightpath.rules.edge import largest_finite_step, largest_step
 from weightpath.setup import Setup
-from weightpath.tasks.filters import Integrator
+from weightpath.tasks.filters import Integrator, RationalTarget
+from weightpath.tasks.finite import FiniteTarget, FiniteTrials, finite_target
+
+#: Mismatch at zero delay, as a share of the target's value, that is worth a warning.
+FROZEN = 0.05
 
 
 def check_start(setup: Setup) -> None:
     """Refuse unstable networks and exact stationary starts of a network without input or output.
+
+    On trials of finite duration (`wp.FiniteTrials`) the exact loss of unstable networks is finite, and they may start.
 
     **Raises:** ValueError.
     Warns when a resonant target meets a start that can never grow its pair of eigenvalues.
@@ -22,10 +28,11 @@ def check_start(setup: Setup) -> None:
     network = setup.network
     if is_traced(network):
         return
-    if not is_stable(network):
+    if not isinstance(setup.task.population(), FiniteTarget) and not is_stable(network):
         raise ValueError(unstable_message(network))
     _check_input_and_output(setup)
     _warn_of_rank_one(setup)
+    _warn_of_frozen_ends(setup)
 
 
 def check_sampling(setup: Setup) -> None:
@@ -65,16 +72,24 @@ def check_sampling(setup: Setup) -> None:
 
 
 def warn_of_large_steps(setup: Setup, learning_rate: float | None) -> None:
-    """Warn when plain gradient descent on integration cannot settle at this learning rate; silent where unknown."""
-    network, task = setup.network, setup.task
-    if learning_rate is None or not isinstance(task, Integrator) or task.dt is not None or task.population() is None:
+    """Warn when plain gradient descent on integration cannot settle at this learning rate; silent where unknown.
+
+    The edge is that of the loss whose gradient is followed, on average over samples: of finite trials for tasks that
+    are sampled and for `wp.FiniteTrials`, else of the stationary state.
+    """
+    network = setup.network
+    task = setup.task.task if isinstance(setup.task, FiniteTrials) else setup.task
+    if learning_rate is None or not isinstance(task, Integrator) or task.dt is not None:
         return
-    if not isinstance(network, ContinuousLinearRNN) or not isinstance(setup.rule, BPTT):
+    if not isinstance(network, ContinuousLinearRNN) or not isinstance(setup.rule, BPTT) or is_traced(task, network):
         return
     if set(setup.train) != {"w_rec", "w_out"} or network.w_in.shape[1] != 1 or network.w_out.shape[0] != 1:
         return
-    rates = {"speed": setup.rates["w_rec"], "readout_speed": setup.rates["w_out"]}
-    edge = float(largest_step(task.decay, read_in=np.linalg.norm(np.asarray(network.w_in)), **rates))
+    rates = {"speed": float(setup.rates["w_rec"]), "readout_speed": float(setup.rates["w_out"])}
+    if task.noise is not None:
+        edge = largest_finite_step(network, finite_target(task), **rates)
+    else:
+        edge = float(largest_step(task.decay, read_in=np.linalg.norm(np.asarray(network.w_in)), **rates))
     if learning_rate > edge:
         warnings.warn(
             f"learning rate {learning_rate:.6g} is above {edge:.6g}, the largest at which plain gradient descent is "
@@ -115,6 +130,24 @@ def _warn_of_rank_one(setup: Setup) -> None:
         warnings.warn(
             "w_rec starts at zero and w_out is parallel to w_in: the rank-one subspace is invariant under learning and "
             "the conjugate pair of eigenvalues cannot form. Add a small component of w_out across w_in.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_frozen_ends(setup: Setup) -> None:
+    """Recurrent weights alone cannot change the filter at zero delay, where it is w_out @ w_in."""
+    network, target = setup.network, setup.task.population()
+    if setup.train != ("w_rec",) or not isinstance(target, RationalTarget) or is_traced(target):
+        return
+    start = np.asarray(network.w_out) @ np.asarray(network.w_in)
+    wanted = np.asarray(target.output) @ np.asarray(target.drive)
+    if np.max(np.abs(start - wanted)) > FROZEN * max(np.max(np.abs(wanted)), 1e-300):
+        warnings.warn(
+            "w_rec learns alone: the response at zero delay stays w_out @ w_in = "
+            f"{np.array2string(start.squeeze(), precision=4)}, and the target's is "
+            f"{np.array2string(wanted.squeeze(), precision=4)}, so that no finite w_rec brings the loss to zero (it "
+            "levels off, or falls ever more slowly while an eigenvalue runs to minus infinity). Train w_out too.",
             UserWarning,
             stacklevel=4,
         )

@@ -1,5 +1,7 @@
 """Discrete learning steps, compiled in chunks of any length."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import optax
 
 from weightpath._results import RESULTS
 from weightpath._types import Array, Bool, Float, Int, Key, PyTree
+from weightpath.learn.guards import Guards, Pace, guarded_step
 from weightpath.learn.integrate import trained_part
 from weightpath.learn.velocity import exact_loss, exact_velocity
 from weightpath.networks.base import AbstractNetwork
@@ -29,24 +32,29 @@ class Progressed(eqx.Module):
     scale: Float[Array, ""]
     """Loss against which divergence is judged."""
     result: RESULTS
+    pace: Pace | None = None
+    """How fast a guarded run goes; None without guards."""
 
 
-def start(setup: Setup, optimiser: optax.GradientTransformation, key: Key | None) -> Progressed:
+def start(
+    setup: Setup, optimiser: optax.GradientTransformation, key: Key | None, pace: Pace | None = None
+) -> Progressed:
     """The state before the first step."""
     trained, _ = trained_part(setup)
-    memory, scale = None, jnp.asarray(jnp.inf)
-    if key is not None:
-        batch = setup.task.sample(key, 0)
-        memory = setup.rule.init(setup.network, batch, key)
-        # A network that starts at the solution is judged by the loss of a silent one.
-        scale = jnp.maximum(sampled_loss(setup, memory, key, 0), batch.criterion(jnp.zeros_like(batch.targets)))
+    memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else _first_batch(setup, key)
     moments = optimiser.init(trained)  # pyright: ignore[reportArgumentType]
-    return Progressed(trained, trained, moments, memory, jnp.asarray(0), scale, RESULTS.successful)
+    return Progressed(trained, trained, moments, memory, jnp.asarray(0), scale, RESULTS.successful, pace)
 
 
 @eqx.filter_jit
 def advance(
-    state: Progressed, setup: Setup, optimiser: optax.GradientTransformation, key: Key | None, until: Int[Array, ""]
+    state: Progressed,
+    setup: Setup,
+    optimiser: optax.GradientTransformation,
+    key: Key | None,
+    until: Int[Array, ""],
+    guards: Guards | None = None,
+    max_rel_step: Float[Array, ""] | None = None,
 ) -> Progressed:
     """Learn until step `until`, or until the first failure, after which the last good weights stand."""
     _, frozen = trained_part(setup)
@@ -62,14 +70,12 @@ def advance(
         good = result == RESULTS.successful
         downhill = jax.tree.map(jnp.negative, moving)
         updates, memory_of_optimiser = optimiser.update(downhill, state.optimiser, state.trained)
+        if state.pace is None:
+            trained, pace, passed = optax.apply_updates(state.trained, updates), None, RESULTS.successful
+        else:
+            trained, pace, passed = guarded_step(here, updates, state.pace, guards, max_rel_step)
         moved = Progressed(
-            optax.apply_updates(state.trained, updates),
-            state.trained,
-            memory_of_optimiser,
-            memory,
-            state.step + 1,
-            state.scale,
-            RESULTS.successful,
+            trained, state.trained, memory_of_optimiser, memory, state.step + 1, state.scale, passed, pace
         )
         stopped = Progressed(
             state.previous,
@@ -79,14 +85,34 @@ def advance(
             jnp.maximum(state.step - 1, 0),
             state.scale,
             result,
+            None if state.pace is None else state.pace.taken_back(),
         )
-        return jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, stopped)
+        after = _either(good, moved, stopped)
+        if pace is None:
+            return after
+        # A step that no halving lets pass is not taken: everything stands as it was.
+        refused = dataclasses.replace(state, result=passed, pace=pace)
+        return _either(good & (passed != RESULTS.successful), refused, after)
 
     return jax.lax.while_loop(unfinished, body, state)
 
 
 @eqx.filter_jit
-def sampled_loss(setup: Setup, memory: PyTree, key: Key, step: Int[Array, ""] | int) -> Float[Array, ""]:
+def _first_batch(setup: Setup, key: Key) -> tuple[PyTree, Float[Array, ""]]:
+    """The rule's first memory, and the loss against which divergence is judged."""
+    batch = setup.task.sample(key, 0)
+    memory = setup.rule.init(setup.network, batch, key)
+    loss = setup.rule.update(setup.network, batch, memory)[2].loss
+    # A network that starts at the solution is judged by the loss of a silent one.
+    return memory, jnp.maximum(loss, batch.criterion(jnp.zeros_like(batch.targets)))
+
+
+def _either(first: Array, yes: Progressed, no: Progressed) -> Progressed:
+    return jax.tree.map(lambda new, old: jnp.where(first, new, old), yes, no)
+
+
+@eqx.filter_jit
+def sampled_loss(setup: Setup, memory: PyTree, key: Key, step: Int[Array, ""]) -> Float[Array, ""]:
     """Loss of the setup's network on the batch of `step`, which it has not learned from yet."""
     return setup.rule.update(setup.network, setup.task.sample(key, step), memory)[2].loss
 

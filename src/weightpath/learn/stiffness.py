@@ -10,6 +10,7 @@ from weightpath._types import Array, Float
 from weightpath.learn.integrate import trained_part
 from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
+from weightpath.tasks.finite import FiniteTarget
 
 SOLVERS = ("auto", "explicit", "implicit")
 #: An implicit step forms and factors a Jacobian of this many variables squared; beyond, explicit steps are cheaper.
@@ -31,13 +32,17 @@ def choose_solver(solver: str, setup: Setup, end: Float[Array, ""], exact: bool)
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}.")
     if solver != "auto":
         return solver
-    if exact and isinstance(setup.rule, BPTT) and setup.train in (("w_out",), ("w_in",)):
+    target = setup.task.population()
+    finite = isinstance(target, FiniteTarget)
+    if exact and not finite and isinstance(setup.rule, BPTT) and setup.train in (("w_out",), ("w_in",)):
         return "linear"
     size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trained_part(setup)[0]))
-    target = setup.task.population()
     rate = setup.rates.get("w_rec", 0.0)
     if not exact or size > LARGEST_JACOBIAN or is_traced(target.transition, rate, end):
         return "explicit"
     poles = np.linalg.eigvals(np.asarray(target.transition))
-    decay = np.min(-poles.real) if target.dt is None else np.min(1 - np.abs(poles))
+    if finite:  # nothing that happens within a trial is slower than the trial
+        decay = max(np.min(1 - np.abs(poles)), 1 / target.bins) / target.dt
+    else:
+        decay = np.min(-poles.real) if target.dt is None else np.min(1 - np.abs(poles))
     return "implicit" if float(end) * float(rate) / (16 * decay**3) > MANY_STEPS else "explicit"

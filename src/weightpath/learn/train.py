@@ -12,6 +12,7 @@ import optax
 from weightpath._progress import resolve_progress
 from weightpath._results import RESULTS, outcome_name
 from weightpath._types import Key
+from weightpath.learn.guards import Guards, checked_guards, first_pace
 from weightpath.learn.integrate import trained_part
 from weightpath.learn.record import Interrupted, Record
 from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
@@ -30,6 +31,8 @@ def train(
     learning_rate: float | None = None,
     progress: bool | Callable | None = None,
     throw: bool = True,
+    guards: Guards | str | None = None,
+    max_rel_step: float | None = None,
     key: Key | None = None,
 ) -> Trajectory:
     r"""Train the setup's network for `steps` steps of an optax `optimiser`; the gradient is minus the rule's velocity.
@@ -46,6 +49,16 @@ def train(
     - `progress`: True or None (on a terminal) shows a bar on standard error; a callable is told.
     - `throw`: raise when training fails; otherwise the trajectory ends at the last good weights, with the reason in
       `result` (`unstable`, `diverged`: batch loss above 1e6 times the first, `nonfinite`).
+    - `guards`: what to do with a step that would make the network unstable or not finite, or raise its exact loss:
+      `wp.Guards(...)`, or "halve" or "stop" for all three (the last in plain descent on the exact loss only, since
+      noise and momentum raise the loss as they should); None takes every step.
+    - `max_rel_step`: largest relative change of a trained array in one step. The whole step is scaled down, in one
+      piece so that its direction stays, until $\|\Delta\theta\| \le$ `max_rel_step` $\|\theta\|$ (Frobenius) for every
+      trained array that is not zero.
+
+    With `guards` or `max_rel_step`, `statistics` hold `rejected`, the rejected steps so far, and `rate`, the learning
+    rate in force (a fraction of the optimiser's own where that has none), and learning time counts the rates that were
+    really used.
 
     `trajectory.loss` is the exact loss where the setup has one (64-bit mode; infinite once the network has no
     stationary state), else the loss on the step's fresh batch, which sampled runs also keep as
@@ -56,10 +69,13 @@ def train(
     if steps < 1:
         raise ValueError(f"steps must be at least 1; got {steps}.")
     key = _checked_key(setup, key)
-    rate = time_per_step(optimiser) if learning_rate is None else learning_rate
-    warn_of_large_steps(setup, rate)
+    plain = time_per_step(optimiser)
+    rate = plain if learning_rate is None else learning_rate
+    guards = checked_guards(guards, max_rel_step, setup, descends=key is None and plain is not None)
+    if guards is None or guards.loss_rise != "halve":
+        warn_of_large_steps(setup, rate)
     record = Record(every=-(-steps // 100)) if record is None else record
-    run = _Run(setup, optimiser, key, 1.0 if rate is None else float(rate), record)
+    run = _Run(setup, optimiser, key, rate, record, guards, max_rel_step)
     with resolve_progress(progress) as report:
         try:
             for state in run.chunks(steps):
@@ -76,17 +92,21 @@ def train(
 class _Run:
     """A run in progress: the records so far. Lives within one call of `train`."""
 
-    def __init__(self, setup: Setup, optimiser, key: Key | None, rate: float, record: Record):
-        self.setup, self.optimiser, self.key, self.rate, self.record = setup, optimiser, key, rate, record
+    def __init__(self, setup: Setup, optimiser, key: Key | None, rate: float | None, record: Record, guards, limit):
+        self.setup, self.optimiser, self.key, self.record = setup, optimiser, key, record
+        self.rate, self.known = 1.0 if rate is None else float(rate), rate is not None
+        self.guards, self.limit = guards, None if limit is None else jnp.asarray(float(limit))
+        self.guarded = guards is not None or limit is not None
         self.exact = jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
-        self.steps, self.losses, self.networks, self.statistics = [], [], [], []
+        self.steps, self.times, self.losses, self.networks, self.statistics = [], [], [], [], []
 
     def chunks(self, steps: int):
         """Advance from record to record until the end or a failure; yields the state after each record."""
-        state = start(self.setup, self.optimiser, self.key)
+        pace = first_pace(self.setup, self.guards) if self.guarded else None
+        state = start(self.setup, self.optimiser, self.key, pace)
         self.keep(state)
         for until in [*range(self.record.every, steps, self.record.every), steps]:
-            state = advance(state, self.setup, self.optimiser, self.key, jnp.asarray(until))
+            state = advance(state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit)
             # After a failure the state is the last good one, possibly from before the last record.
             self.drop_from(int(state.step))
             self.keep(state)
@@ -97,7 +117,7 @@ class _Run:
     def drop_from(self, step: int) -> None:
         """Forget the records made at `step` and later."""
         good = bisect_left(self.steps, step)
-        for records in (self.steps, self.losses, self.networks, self.statistics):
+        for records in (self.steps, self.times, self.losses, self.networks, self.statistics):
             del records[good:]
 
     def keep(self, state: Progressed) -> None:
@@ -106,8 +126,12 @@ class _Run:
         here, statistics = self.setup.with_network(network), self.record.statistics(network)
         if self.key is not None:
             statistics["batch_loss"] = sampled_loss(here, state.rule, self.key, state.step)
+        if state.pace is not None:
+            statistics |= {"rejected": state.pace.rejected, "rate": self.rate * state.pace.share}
         self.losses.append(float(recorded_loss(here) if self.exact else statistics["batch_loss"]))
         self.steps.append(int(state.step))
+        count = state.step if state.pace is None or not self.known else state.pace.elapsed
+        self.times.append(self.rate * float(count))
         if self.record.what != "networks":
             self.networks.clear()
         self.networks.append(network)
@@ -116,7 +140,7 @@ class _Run:
     def trajectory(self, result: RESULTS) -> Trajectory:
         """The records as a trajectory."""
         return Trajectory(
-            time=self.rate * jnp.asarray(self.steps, dtype=float),
+            time=jnp.asarray(self.times, dtype=float),
             networks=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.networks),
             loss=jnp.asarray(self.losses),
             setup=self.setup,

@@ -9,23 +9,26 @@ from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
 from weightpath.learn.stability import unstable_message
 from weightpath.networks.base import AbstractNetwork
+from weightpath.rules.backprop import expected_loss
 from weightpath.rules.base import Info
-from weightpath.rules.population import NoExactForm, population_loss
+from weightpath.rules.population import NoExactForm
 from weightpath.setup import Setup
+from weightpath.tasks.finite import FiniteTarget
 
 
 def loss(setup: Setup) -> Float[Array, ""]:
-    r"""Exact loss $L = \tfrac12\langle|y-y^*|^2\rangle$ of the setup's network on its task, in the stationary state.
+    r"""Exact loss $L = \tfrac12\langle|y-y^*|^2\rangle$ of the setup's network on its task.
 
-    It is a property of network and task: which weights are trained, and by which rule, does not matter. Differentiable;
+    In the stationary state, and over trials of finite duration for `wp.FiniteTrials`. It is a property of network and
+    task: which weights are trained, and by which rule, does not matter. Differentiable;
     under `jit` or `vmap` the loss of an unstable network is infinite.
 
-    **Raises:** ValueError when the task has no exact form for the network, when the network is unstable, in 32-bit
-    mode.
+    **Raises:** ValueError when the task has no exact form for the network, when the network is unstable (unless trials
+    are finite), in 32-bit mode.
     """
     value = _evaluated(_loss, setup, "wp.loss")
     if not is_traced(value) and not jnp.isfinite(value):
-        raise ValueError(unstable_message(setup.network))
+        raise ValueError(_infinite(setup))
     return value
 
 
@@ -40,7 +43,7 @@ def velocity(setup: Setup) -> AbstractNetwork:
     """
     value = _evaluated(_velocity, setup, "wp.velocity")
     if not is_traced(value.w_rec) and not jnp.all(jnp.isfinite(value.w_rec)):
-        raise ValueError(unstable_message(setup.network))
+        raise ValueError(_infinite(setup))
     return value
 
 
@@ -51,8 +54,8 @@ def exact_velocity(setup: Setup) -> tuple[AbstractNetwork, Info]:
 
 
 def exact_loss(setup: Setup) -> Float[Array, ""]:
-    """The stationary loss, infinite for an unstable network."""
-    return population_loss(setup.network, setup.task.population())
+    """The exact loss; the stationary one is infinite for an unstable network."""
+    return expected_loss(setup.network, setup.task.population())
 
 
 _loss = eqx.filter_jit(exact_loss)
@@ -100,6 +103,12 @@ def _evaluated(compiled, setup: Setup, what: str):
         return compiled(setup)
     except NoExactForm as refusal:
         raise ValueError(_no_exact_form(what, missing_exact_form(setup) or str(refusal))) from None
+
+
+def _infinite(setup: Setup) -> str:
+    if isinstance(setup.task.population(), FiniteTarget):
+        return "the network grows beyond what 64-bit numbers hold within one trial; reduce the gain or the duration."
+    return unstable_message(setup.network)
 
 
 def _no_exact_form(what: str, reason: str) -> str:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath._linalg import exponential
 from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, Key
 from weightpath.networks.checks import as_column, as_float, as_number, as_row, check_finite
@@ -65,7 +66,7 @@ class RationalFilter(AbstractTask):
 
     def population(self) -> RationalTarget:
         """The exact target filter."""
-        transition = self.F if self.dt is None else jax.scipy.linalg.expm(self.F * self.dt)
+        transition = self.F if self.dt is None else exponential(self.F * self.dt)
         return RationalTarget(transition, self.b, self.c, self.dt)
 
     def sample(self, key: Key, step) -> Batch:
@@ -105,16 +106,17 @@ class Integrator(AbstractTask):
     def population(self) -> RationalTarget | None:
         """The exact target filter; None for a perfect integrator, whose white-noise variance is infinite."""
         perfect = not is_traced(self.decay) and not np.all(np.asarray(self.decay) > 0)
-        return None if perfect else self._target()
+        return None if perfect else self.target()
 
-    def _target(self) -> RationalTarget:
+    def target(self) -> RationalTarget:
+        """The target filter, also of a perfect integrator (on trials of finite duration, `wp.FiniteTrials`)."""
         pole = -self.decay if self.dt is None else jnp.exp(-self.decay * self.dt)
         one = jnp.ones((1, 1), self.decay.dtype)
         return RationalTarget(pole[None, None], one, one, self.dt)
 
     def sample(self, key: Key, step) -> Batch:
         """White noise and its filtered version, started from rest."""
-        return _sample(self._target(), self.noise, jax.random.fold_in(key, step))
+        return _sample(self.target(), self.noise, jax.random.fold_in(key, step))
 
 
 def _check_dt(dt: float | None) -> None:
@@ -131,7 +133,7 @@ def _sample(target: RationalTarget, noise: WhiteNoise | None, key: Key) -> Batch
     if noise is None:
         raise ValueError("this task has no `noise`; give noise=WhiteNoise(duration, dt, trials) to sample batches.")
     continuous = target.dt is None
-    transition = jax.scipy.linalg.expm(target.transition * noise.dt) if continuous else target.transition
+    transition = exponential(target.transition * noise.dt) if continuous else target.transition
     scale = noise.dt if continuous else 1.0
     shape = (noise.trials, noise.bins, target.drive.shape[1])
     inputs = jax.random.normal(key, shape, target.drive.dtype) / (jnp.sqrt(noise.dt) if continuous else 1.0)
