@@ -6,10 +6,22 @@ Adding a network, task, rule or theory means adding a line here: `test_catalogue
 import jax
 import jax.numpy as jnp
 
-from weightpath import BPTT, ContinuousLinearRNN, Integrator, LinearRNN, RateRNN, RationalFilter, Setup, WhiteNoise
+from weightpath import (
+    BPTT,
+    ContinuousLinearRNN,
+    DampedOscillator,
+    FiniteTrials,
+    Integrator,
+    LinearRNN,
+    RateRNN,
+    RationalFilter,
+    Setup,
+    WhiteNoise,
+)
 from weightpath.networks.factored import FactoredRNN
+from weightpath.networks.fock import infinite
 from weightpath.networks.init import gaussian
-from weightpath.theory import Outlier
+from weightpath.theory import ConjugatePair, FiniteOutlier, Outlier, RecurrentOnly, Reservoir
 
 
 def _normal(index: int, *shape: int):
@@ -33,6 +45,9 @@ TASKS = [
     Integrator(0.3, noise=NOISE),
     Integrator(0.3, dt=0.1, noise=NOISE),
     RationalFilter([[-0.3, -1.0], [1.0, -0.3]], [1.0, 0.0], [1.0, 0.0], noise=NOISE),
+    FiniteTrials(Integrator(0.3, noise=NOISE)),
+    DampedOscillator(0.3, 1.0, 0.8, -0.5, noise=NOISE),
+    DampedOscillator(0.3, 1.0, dt=0.1, noise=NOISE),
 ]
 
 RULES = [BPTT()]
@@ -45,6 +60,42 @@ THEORIES = [
             Integrator(0.3),
             BPTT(),
             train=("w_rec", "w_out"),
+        ),
+    ),
+    (
+        ConjugatePair(),
+        Setup(
+            ContinuousLinearRNN(jnp.zeros((5, 5)), jnp.eye(5)[0], 0.1 * jnp.eye(5)[1]),
+            DampedOscillator(0.3, 1.0),
+            BPTT(),
+            train=("w_rec", "w_out"),
+        ),
+    ),
+    (
+        FiniteOutlier(),
+        Setup(
+            gaussian(jax.random.key(0), 5, gain=0.0, read_in_norm=1.0, readout="zero", dt=0.1),
+            FiniteTrials(Integrator(0.3, noise=NOISE)),
+            BPTT(),
+            train=("w_rec", "w_out"),
+        ),
+    ),
+    (
+        Reservoir(),
+        Setup(
+            infinite(0.5, 3, read_in_norm=1.3, readout="aligned", readout_norm=0.4),
+            Integrator(0.6),
+            BPTT(),
+            train=("w_out",),
+        ),
+    ),
+    (
+        RecurrentOnly(),
+        Setup(
+            ContinuousLinearRNN(jnp.zeros((5, 5)), jnp.eye(5)[0], 0.6 * jnp.eye(5)[0] + 0.8 * jnp.eye(5)[1]),
+            Integrator(0.3),
+            BPTT(),
+            train=("w_rec",),
         ),
     ),
 ]

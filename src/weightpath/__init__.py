@@ -18,15 +18,19 @@ _NAMES = {
     "rollout": "networks.base",
     "Integrator": "tasks.filters",
     "RationalFilter": "tasks.filters",
+    "DampedOscillator": "tasks.oscillator",
     "WhiteNoise": "tasks.base",
+    "FiniteTrials": "tasks.finite",
     "BPTT": "rules.backprop",
     "Setup": "setup",
     "Trajectory": "trajectory",
     "Record": "learn.record",
+    "Guards": "learn.guards",
     "loss": "learn.velocity",
     "velocity": "learn.velocity",
     "flow": "learn.flow",
     "train": "learn.train",
+    "phase_diagram": "learn.crossover",
     "compare": "comparison",
     "Comparison": "comparison",
     "Recording": "inference.recording",
@@ -69,7 +73,9 @@ if TYPE_CHECKING:
     from weightpath.inference.fit import fit
     from weightpath.inference.recording import Recording
     from weightpath.inference.result import Fit
+    from weightpath.learn.crossover import phase_diagram
     from weightpath.learn.flow import flow
+    from weightpath.learn.guards import Guards
     from weightpath.learn.record import Record
     from weightpath.learn.train import train
     from weightpath.learn.velocity import loss, velocity
@@ -84,4 +90,6 @@ if TYPE_CHECKING:
     from weightpath.studies.running import run_study
     from weightpath.tasks.base import WhiteNoise
     from weightpath.tasks.filters import Integrator, RationalFilter
+    from weightpath.tasks.finite import FiniteTrials
+    from weightpath.tasks.oscillator import DampedOscillator
     from weightpath.trajectory import Trajectory

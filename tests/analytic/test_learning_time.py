@@ -194,9 +194,9 @@ class TestBadInput:
             theory.learning_time(rank_one(kappa=0.0, train=ALL), 0.01)
 
     def test_other_targets(self):
-        oscillator = wp.RationalFilter([[-0.2, -1.0], [1.0, -0.2]], [1.0, 0.0], [1.0, 0.0])
-        with pytest.raises(ValueError, match="no prediction for this setup.*2 poles"):
-            theory.learning_time(wp.Setup(rank_one().network, oscillator, wp.BPTT(), BOTH), 0.01)
+        three = wp.RationalFilter(-jnp.diag(jnp.array([1.0, 2.0, 3.0])), jnp.ones(3), jnp.ones(3))
+        with pytest.raises(ValueError, match="no prediction for this setup.*3 poles"):
+            theory.learning_time(wp.Setup(rank_one().network, three, wp.BPTT(), BOTH), 0.01)
 
     def test_large_gain_warns(self):
         with pytest.warns(UserWarning, match="gain; limit"):

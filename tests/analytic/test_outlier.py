@@ -210,6 +210,14 @@ class TestMeasure:
         projected = setup.with_network(small)
         np.testing.assert_allclose(OUTLIER.measure(small, projected)[2], measured[2], atol=1e-6)
 
+    def test_outlier_is_seen_as_soon_as_it_is_detached(self):
+        """At gain .3: outside the disk, the measured outlier is the eigenvalue furthest out."""
+        setup = random_start(100, 0.3, seed=0)
+        for size in (0.42, 0.5, 0.8):
+            network = _with_outlier(setup, size).network
+            outermost = np.max(np.linalg.eigvals(np.asarray(network.w_rec)).real)
+            np.testing.assert_allclose(OUTLIER.measure(network, setup)[2], outermost, atol=1e-10)
+
     def test_passes_jit_and_vmap(self):
         setup = rank_one(0.2, units=4, kappa=1.2, readout=0.4, outlier=0.6)
         single = OUTLIER.measure(setup.network, setup)

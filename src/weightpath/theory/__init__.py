@@ -1,6 +1,7 @@
 """Theories of learning: what they predict, how to see it in a network, and when they hold."""
 
 from weightpath.rules.edge import scaled_hessian
+from weightpath.theory.approximation import Approximations, best_approximation, interpolation_error
 from weightpath.theory.base import AbstractReducedDynamics, AbstractTheory, Regime
 from weightpath.theory.closed_forms import (
     collapse_amplitude,
@@ -9,6 +10,10 @@ from weightpath.theory.closed_forms import (
     fast_readout_time,
     saddle_rate,
 )
+from weightpath.theory.collision import Milestones, collision_time, half_plateau_time, milestones
+from weightpath.theory.escape import Escape, escape, escape_weights
+from weightpath.theory.escape_rates import escape_rates
+from weightpath.theory.finite_outlier import FiniteOutlier
 from weightpath.theory.learning import (
     Descent,
     descent_steps,
@@ -18,7 +23,12 @@ from weightpath.theory.learning import (
     steps_at_edge,
 )
 from weightpath.theory.outlier import Outlier
+from weightpath.theory.pair import ConjugatePair
+from weightpath.theory.plateau import Plateau, escape_rate, plateau
+from weightpath.theory.recurrent_only import RecurrentOnly
+from weightpath.theory.reservoir import ReadoutPath, Reservoir, bounded_readout
 from weightpath.theory.solve import Arrival, Solution, first_time, solve
+from weightpath.theory.staircase import Stair, Staircase, staircase
 from weightpath.theory.stationary import (
     Stability,
     StationaryPoints,
@@ -31,28 +41,51 @@ from weightpath.theory.stationary import (
 __all__ = [
     "AbstractReducedDynamics",
     "AbstractTheory",
+    "Approximations",
     "Arrival",
+    "ConjugatePair",
     "Descent",
+    "Escape",
+    "FiniteOutlier",
+    "Milestones",
     "Outlier",
+    "Plateau",
+    "ReadoutPath",
+    "RecurrentOnly",
     "Regime",
+    "Reservoir",
     "Solution",
     "Stability",
+    "Stair",
+    "Staircase",
     "StationaryPoints",
+    "best_approximation",
+    "bounded_readout",
     "collapse_amplitude",
     "collapse_time",
+    "collision_time",
     "descent_steps",
     "detached_overlap",
     "detachment_time",
+    "escape",
+    "escape_rate",
+    "escape_rates",
+    "escape_weights",
     "fast_readout_time",
     "first_time",
+    "half_plateau_time",
+    "interpolation_error",
     "jacobian",
     "learning_time",
     "lr_max",
+    "milestones",
+    "plateau",
     "rates",
     "saddle_rate",
     "scaled_hessian",
     "solve",
     "stability",
+    "staircase",
     "stationary_points",
     "steps_at_edge",
 ]
