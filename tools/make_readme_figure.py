@@ -1,8 +1,8 @@
-"""Draw the two figures of README.md from the studies' results.
+"""Draw the figures of README.md from the studies' results.
 
     python tools/make_readme_figure.py [directory of a finished `weightpath fit`]
 
-The first, docs/images/integrate-white-noise.png, is computed here in about half a minute. The second,
+docs/images/integrate-white-noise.png and docs/images/damped-oscillator.png are computed here. The third,
 docs/images/recorded-bci-learning.png, is drawn when the directory of a fit is given: the one in the README is that of
 `weightpath fit` on session 20160728 of Hennig et al. 2021 with ranks 1, 2, 3 and 5.
 """
@@ -16,7 +16,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 import weightpath as wp  # noqa: E402  (64-bit numbers are chosen before)
-from weightpath.plot import figure, integrator, letter, recording, save_figure  # noqa: E402
+from weightpath.plot import figure, integrator, letter, oscillator, recording, save_figure  # noqa: E402
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -45,6 +45,20 @@ def outlier(path: Path) -> Path:
     return save_figure(drawn, path)
 
 
+def pair(path: Path) -> Path:
+    """Left: loss of networks that learn a damped oscillation. Right: their two outliers in the complex plane."""
+    small = {"networks": 3, "check_units": 8, "check_starts": 1}
+    with tempfile.TemporaryDirectory() as directory:
+        dataset = wp.run_study("damped-oscillator", out=Path(directory) / "pair", progress=False, **small).dataset
+    drawn, (left, right) = figure(1, 2, width=8.6, height=3.8, width_ratios=[1.25, 1])
+    oscillator.plot_loss(dataset, ax=left)
+    oscillator.plot_plane(dataset, ax=right)
+    left.set_title("A plateau, and when it ends", loc="left", fontsize=10)
+    right.set_title("Two outliers become a pair", loc="left", fontsize=10)
+    letter((left, right))
+    return save_figure(drawn, path)
+
+
 def recorded(directory: Path, path: Path) -> Path:
     """Left: trial factors against trial number. Right: the fitted model against its controls."""
     from weightpath.studies.result import read_run
@@ -62,5 +76,6 @@ def recorded(directory: Path, path: Path) -> Path:
 if __name__ == "__main__":
     IMAGES.mkdir(parents=True, exist_ok=True)
     print(outlier(IMAGES / "integrate-white-noise.png"))
+    print(pair(IMAGES / "damped-oscillator.png"))
     for given in sys.argv[1:]:
         print(recorded(Path(given), IMAGES / "recorded-bci-learning.png"))

@@ -27,6 +27,8 @@ def prepare() -> None:
     """Set the environment that JAX and equinox read when they are imported; call it before."""
     os.environ["JAX_ENABLE_X64"] = "1"
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # The matrices are small: threads of the linear algebra library cost more than they bring, and fight with JAX's.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Run-time checks of equinox would put host callbacks into programs, which are then never cached on disk.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     directory = cache_directory()

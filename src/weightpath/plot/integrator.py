@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightpath.plot.style import COLOURS, FAINT, MUTED, finish, legend_below, simulated, theory
+from weightpath.plot.style import COLOURS, FAINT, INK, MUTED, finish, legend_below, simulated, theory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,8 @@ def plot_spectrum(dataset: Dataset, *, ax: Axes, whole: bool, pace: float = 0.1)
     target, and the theory's line where the theory is inside its regime.
     """
     gain, target = dataset.attrs["gain"], 1 - dataset.attrs["decay"]
-    small = min(1.0, (150 / dataset.attrs["units"]) ** 0.25)
+    whole_bulk = bool(dataset.bulk_drawn)
+    small = min(1.0, (150 / dataset.attrs["units"]) ** 0.25) if whole_bulk else 1.0
     _disk(ax, gain)
     if whole:
         path, time = dataset.predicted_outlier.values, dataset.learning_time.values
@@ -91,6 +92,7 @@ def plot_spectrum(dataset: Dataset, *, ax: Axes, whole: bool, pace: float = 0.1)
         ax.set_xticks([-gain, 0, gain])
         ax.set_yticks([-gain, 0, gain])
     title = f"the whole plane, N={dataset.attrs['units']}" if whole else "the bulk, enlarged"
+    title = title if whole_bulk or whole else "the bulk: its disk"
     finish(ax, x="Re eigenvalue of W", y="Im eigenvalue of W", title=title)
     if whole:
         legend_below(ax, ncols=2)
@@ -148,6 +150,39 @@ def plot_steps(dataset: Dataset, *, ax: Axes) -> Axes:
     ax.set_yscale("log")
     ax.margins(y=0.12)
     return finish(ax, x=_DECAY, y="steps to 1% loss", legend=True)
+
+
+def plot_projection(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Error of the projection against the length of its longest word, with the stated ranges as bars."""
+    depth, error = dataset.word_depth.values, dataset.depth_error.values
+    low, high = dataset.depth_range.values.T
+    ax.bar(
+        dataset.stated_depth.values, high - low, 0.5, low, color=FAINT, edgecolor=MUTED, linewidth=0.6, zorder=1,
+        label="stated range",
+    )  # fmt: skip
+    ax.plot(depth, np.exp(np.log(error).mean(0)), color=INK, linewidth=1.2, label="geometric mean", zorder=2)
+    for index, row in enumerate(error):
+        label = f"{len(error)} random start{'s' * (len(error) > 1)}" if index == 0 else None
+        ax.plot(depth, row, "o", markersize=4.5, alpha=0.8, color=COLOURS[1], label=label, zorder=3)
+    ax.set_yscale("log")
+    ax.set_xticks(depth)
+    return finish(ax, x="letters of the longest word", y="largest error of the loss", legend=True)
+
+
+def plot_deviation(dataset: Dataset, *, ax: Axes) -> Axes:
+    """Deviation of the outlier from the theory against the gain, by size: measured (markers) and stated (lines)."""
+    gain = dataset.deviation_gain.values
+    for colour, marker, units in zip((COLOURS[0], COLOURS[2], COLOURS[1]), "s^o", (25, 50, 100), strict=True):
+        if units not in dataset.deviation_units.values:
+            continue
+        cell = {"deviation_of": "outlier", "deviation_units": units}
+        ax.plot(gain, dataset.stated_deviation.sel(cell), color=colour, linewidth=1.2, label=f"stated, N={units}")
+        measured = dataset.deviation.sel(cell).values
+        label = f"{dataset.attrs['deviation_networks']} networks, N={units}"
+        simulated(ax, gain, measured, label=label, color=colour, marker=marker)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    return finish(ax, x="gain of the initial weights", y="rms deviation of the outlier", legend=True)
 
 
 _DECAY = "target decay c* [1/membrane time constant]"

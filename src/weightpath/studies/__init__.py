@@ -36,6 +36,9 @@ class Catalogue(Mapping[str, Study]):
 STUDIES = Catalogue(
     {
         "integrate-white-noise": "weightpath.studies.integrate_white_noise:STUDY",
+        "lazy-learning": "weightpath.studies.lazy_learning:STUDY",
+        "pole-by-pole": "weightpath.studies.pole_by_pole:STUDY",
+        "damped-oscillator": "weightpath.studies.damped_oscillator:STUDY",
         "recorded-bci-learning": "weightpath.studies.recorded_bci_learning:STUDY",
     }
 )

@@ -1,33 +1,19 @@
 """The networks of the study `integrate-white-noise` at the chosen settings, and the theory for them."""
 
-from typing import Any
-
 import jax
 import numpy as np
 import xarray as xr
 
 from weightpath._types import Float
+from weightpath.analysis.spectrum import spectrum
 from weightpath.comparison import compare
 from weightpath.learn.flow import flow
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.init import gaussian
-from weightpath.networks.linear import ContinuousLinearRNN
-from weightpath.rules.backprop import BPTT
-from weightpath.setup import Setup
-from weightpath.tasks.filters import Integrator
-from weightpath.theory import (
-    Outlier,
-    collapse_time,
-    descent_steps,
-    detachment_time,
-    learning_time,
-    lr_max,
-    solve,
-    steps_at_edge,
-)
+from weightpath.studies.integrator_theory import ideal, problem, words
+from weightpath.theory import Outlier, collapse_time, descent_steps, learning_time, lr_max, solve
 from weightpath.trajectory import Trajectory
 
-TRAINED = ("w_rec", "w_out")
 #: Saved times of every flow: one shape, one compiled program for each size of network.
 SAVED = 161
 #: Decays of the theory's lines, of gradient descent, and of the networks whose learning time is measured.
@@ -38,16 +24,6 @@ NETWORKS = (0.1, 0.2, 0.3, 0.5, 1.0)
 FULL_SPECTRUM = 1500
 ONE = {"units": "1"}
 TIME = {"long_name": "learning time", "units": "learning rate x steps"}
-
-
-def problem(network: AbstractNetwork, decay: float) -> Setup:
-    """The learning problem of the study: integrate with `decay`, recurrent and read-out weights trained at rate 1."""
-    return Setup(network, Integrator(decay), BPTT(), TRAINED)
-
-
-def ideal(decay: float) -> Setup:
-    """The same from zero recurrent weights, which is the theory's own start; one unit stands for any number."""
-    return problem(ContinuousLinearRNN([[0.0]], [1.0], [0.0]), decay)
 
 
 def random_start(seed: int, index: int, units: int, gain: float) -> AbstractNetwork:
@@ -95,26 +71,29 @@ def own_networks(config) -> xr.Dataset:
         "predicted_loss": ("step", np.asarray(theory.loss), {"long_name": "loss"}),
         "own_outlier_rms": np.sqrt(np.mean(deviation**2)) if detached.any() else np.nan,
     }
-    attrs = {"decay": config.decay, "gain": config.gain, "units": config.units, "regime": _words(comparisons[0].reason)}
+    attrs = {"decay": config.decay, "gain": config.gain, "units": config.units, "regime": words(comparisons[0].reason)}
     own = xr.Dataset(data, {"learning_time": ("step", time, TIME)}, attrs)
     return own.merge(_spectra(runs[0], config)).merge(_filters(runs[0], config))
 
 
-def _words(reason: str) -> str:
-    return f"outside its regime: {reason}" if reason else "inside its regime"
-
-
 def _spectra(run: Trajectory, config) -> xr.Dataset:
-    """Eigenvalues before and after learning, of the large network where that is affordable."""
-    full = config.units <= FULL_SPECTRUM
-    networks = [run.network(step, lifted=full) for step in (0, -1)]
-    values = [np.sort_complex(np.linalg.eigvals(np.asarray(network.w_rec)).astype(complex)) for network in networks]
-    pair = ("phase", "eig")
+    """Eigenvalues before and after learning: all of them, or above `FULL_SPECTRUM` units the outliers alone.
+
+    Of a large network the outliers are those of its projection; the disk of the gain stands for its bulk.
+    """
+    whole = config.units <= FULL_SPECTRUM
+    if whole:
+        networks = [run.network(step, lifted=True) for step in (0, -1)]
+        rows = [np.sort_complex(np.linalg.eigvals(np.asarray(net.w_rec)).astype(complex)) for net in networks]
+    else:
+        found = spectrum(run, bulk_radius=config.gain)
+        rows = [np.where(found.outlier[step], found.eigenvalues[step], np.nan) for step in (0, -1)]
+    values, pair = np.stack(rows), ("phase", "eig")
     return xr.Dataset(
         {
-            "eigenvalue_re": (pair, np.real(np.stack(values)), {"long_name": "Re eigenvalue"} | ONE),
-            "eigenvalue_im": (pair, np.imag(np.stack(values)), {"long_name": "Im eigenvalue"} | ONE),
-            "bulk_drawn": int(full),
+            "eigenvalue_re": (pair, np.real(values), {"long_name": "Re eigenvalue"} | ONE),
+            "eigenvalue_im": (pair, np.imag(values), {"long_name": "Im eigenvalue"} | ONE),
+            "bulk_drawn": int(whole),
         },
         {"phase": ["before", "after"]},
     )
@@ -170,27 +149,3 @@ def _measured_time(config, decay: float) -> float:
         return np.nan
     share = level[below - 1] / (level[below - 1] - level[below])
     return float(time[below - 1] + share * (time[below] - time[below - 1]))
-
-
-def prediction(config) -> dict[str, Any]:
-    """What the theory says about the chosen settings, without any simulation."""
-    setup, gain = ideal(config.decay), config.gain
-    time = np.linspace(0.0, config.time, SAVED)
-    path = solve(Outlier(), setup, time)
-    # Gaussian weights of this gain turn the read-in by their gain; two units are enough to do just that.
-    turned = ContinuousLinearRNN([[0.0, gain], [gain, 0.0]], [1.0, 0.0], [0.0, 0.0])
-    regime = Outlier().regime(problem(turned, config.decay))
-    return {
-        "regime": _words(regime.reason),
-        "final_outlier": float(Outlier().endpoint(setup)[2]),
-        "learning_time_to_1_percent": float(learning_time(setup, 0.01)),
-        "largest_stable_learning_rate": float(lr_max(setup)),
-        "steps_at_largest_rate": float(steps_at_edge(setup, 0.01)),
-        "steps_at_half_largest_rate": int(descent_steps(setup, 0.01, lr_max(setup) / 2).steps),
-        "collapse_time_for_slow_targets": float(collapse_time(1.0)),
-        "detachment_time": float(detachment_time(setup, gain)) if gain > 0 else 0.0,
-        "learning_time": time.tolist(),
-        "outlier": np.asarray(path.coords)[:, 2].tolist(),
-        "readout": np.asarray(path.coords)[:, 1].tolist(),
-        "loss": np.asarray(path.loss).tolist(),
-    }
