@@ -69,6 +69,7 @@ def seeds():
     return rows
 
 
+@pytest.mark.slow
 def test_escape_times_of_single_seeds(seeds):
     for size, predicted, measured, _ in seeds:
         assert abs(measured / predicted - 1) < 0.5 * size

@@ -117,6 +117,7 @@ def test_flow_on_a_fixed_batch_is_linear_for_a_readout():
     assert np.abs(path.networks.w_out[:, 0] - expected).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_projection_error_falls_with_depth_until_the_words_span_everything():
     w_rec, w_in, _ = gaussian(8, 24, 0.3)
     setup = problem((w_rec, w_in, 0 * w_in.T), wp.Integrator(0.2))

@@ -50,6 +50,10 @@ class Case:
         return min(rank for rank, score in scores.items() if score >= max(scores.values()) - 0.002)
 
 
+#: Each case fits several ranks to convergence; the quick preset of `recorded-bci-learning` guards the fit meanwhile.
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def r1():
     return Case(rank=2, noise=0.1, seed=0)

@@ -21,6 +21,7 @@ def dataset():
     return found
 
 
+@pytest.mark.slow
 def test_small_run_meets_every_requirement(dataset):
     results = [check.evaluate(dataset) for check in STUDY.checks]
     assert [result.name for result in results if result.passed is False] == []
@@ -28,12 +29,14 @@ def test_small_run_meets_every_requirement(dataset):
     assert {"I1", "I2", "I3", "I4", "I9", "I11", "projection", "saturating"} <= required
 
 
+@pytest.mark.slow
 def test_findings_cannot_fail(dataset):
     assert [check.evaluate(dataset).passed for check in STUDY.checks if not check.required].count(None) >= 6
     assert dataset.attrs["regime"] == "inside its regime"
     assert float(dataset.own_outlier_rms) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDY.figures)
 def test_figures_draw(dataset, name, tmp_path):
     from weightpath.plot.style import save_figure
@@ -44,6 +47,7 @@ def test_figures_draw(dataset, name, tmp_path):
     assert STUDY.figures[name].__doc__
 
 
+@pytest.mark.slow
 def test_measured_learning_times_lie_on_the_theory(dataset):
     predicted = np.interp(np.log(dataset.network_decay), np.log(dataset.decay), dataset.predicted_time)
     np.testing.assert_allclose(dataset.measured_time, predicted, rtol=0.03)
@@ -75,6 +79,7 @@ def test_settings_outside_the_regime_are_a_finding():
     assert integrator_networks.own_networks(config).attrs["regime"].startswith("outside its regime")
 
 
+@pytest.mark.slow
 def test_slow_targets_run():
     config = STUDY.settings("quick", **SMALL | {"decay": 0.01, "networks": 1, "depth": 1})
     found = integrator_networks.own_networks(config)

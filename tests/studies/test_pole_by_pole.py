@@ -19,18 +19,21 @@ def dataset():
     return found
 
 
+@pytest.mark.slow
 def test_small_run_meets_every_requirement(dataset):
     results = [check.evaluate(dataset) for check in STUDY.checks_of(STUDY.settings("quick", **SMALL))]
     assert [result.name for result in results if result.passed is False] == []
     assert sum(result.passed is True for result in results) >= 8
 
 
+@pytest.mark.slow
 def test_plateaus_fall_and_the_network_visits_them_in_order(dataset):
     assert list(dataset.plateau_order.values) == [1, 2, 3]
     assert np.all(np.diff(dataset.slowest_time[0]) > 0)
     assert np.all(np.diff(dataset.slowest_loss[0]) < 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDY.figures)
 def test_figures_draw(dataset, name, tmp_path):
     from weightpath.plot.style import save_figure

@@ -179,7 +179,7 @@ STUDY = Study(
     ),
     config=LearnDampedOscillator,
     presets={
-        "quick": {"networks": 6, "check_starts": 2},
+        "quick": {"networks": 4, "check_starts": 2},
         "full": {"networks": 24, "check_starts": 6},
     },
     run=run,

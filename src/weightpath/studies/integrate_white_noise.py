@@ -94,7 +94,7 @@ STUDY = Study(
     presets={
         "quick": {
             "networks": 4,
-            "check_networks": 8,
+            "check_networks": 5,
             "check_starts": 2,
             "flow_units": 24,
             "projection_starts": 1,

@@ -248,11 +248,11 @@ STUDY = Study(
     presets={
         "quick": {
             "networks": 6,
-            "map_size": 5,
+            "map_size": 4,
             "map_ratios": 2,
             "error_bars": False,
             "check_networks": 12,
-            "size_networks": 6,
+            "size_networks": 4,
             "spectrum_units": 200,
             "lazy_networks": 8,
         },
