@@ -41,3 +41,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder shared/data with the full recordings is not beside this checkout")
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take long come first, so that no process is left with one of them at the end."""
+    long = ("test_examples.py", "studies", "cli", "inference")
+    items.sort(key=lambda item: not any(part in item.path.parts for part in long))

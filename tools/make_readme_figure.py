@@ -53,6 +53,8 @@ def pair(path: Path) -> Path:
     drawn, (left, right) = figure(1, 2, width=8.6, height=3.8, width_ratios=[1.25, 1])
     oscillator.plot_loss(dataset, ax=left)
     oscillator.plot_plane(dataset, ax=right)
+    left.get_legend().remove()  # here the panel is too narrow for a legend beside the lines
+    legend_below(left, ncols=2)
     left.set_title("A plateau, and when it ends", loc="left", fontsize=10)
     right.set_title("Two outliers become a pair", loc="left", fontsize=10)
     letter((left, right))

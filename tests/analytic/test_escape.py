@@ -76,6 +76,7 @@ def test_escape_times_of_single_seeds(seeds):
     assert abs(seeds[0][1] - seeds[1][1]) > 0.3  # the seeds differ by more than the prediction misses
 
 
+@pytest.mark.slow
 def test_whole_paths_in_the_escape_plane(seeds):
     *_, comparison = seeds[2]
     assert comparison.reason == ""

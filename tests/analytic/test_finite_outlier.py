@@ -166,6 +166,7 @@ def test_sampled_descent_follows_the_theory_of_its_trials(descent):
     assert abs(measured - compared[0].predicted[3, 2]) < 0.05 < 0.1 < stationary[0].predicted[3, 2] - measured
 
 
+@pytest.mark.slow
 def test_momentum_and_adam_learn_from_batches_without_a_prediction():
     setup, record = setup_of(([[0.3]], [1.0], [0.5]), decay=0.5), wp.Record(every=100)
     for optimiser in (optax.sgd(0.02, momentum=0.8), optax.adam(0.02)):

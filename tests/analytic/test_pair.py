@@ -178,6 +178,7 @@ class TestPath:
             response = COORDS[4:] @ expm((COORDS[:4].reshape(2, 2) - np.eye(2)) * s) @ np.array([1.3, 0.0])
             np.testing.assert_allclose(np.exp(-c * s) * (a * np.cos(w * s) + b * np.sin(w * s)), response, rtol=1e-12)
 
+    @pytest.mark.slow
     def test_endpoint_and_its_stability(self, solved):
         setup = solved[0]
         end = PAIR.endpoint(setup)
@@ -188,6 +189,7 @@ class TestPath:
         assert bool(found.found[0]) and float(PAIR.loss(found.coords[0], setup)) < 1e-12
 
 
+@pytest.mark.slow
 def test_network_of_forty_units_from_zero_weights():
     setup = in_plane(40, [0, 0, 0, 0, 0, 1e-4])
     time = np.linspace(0, 110, 23)

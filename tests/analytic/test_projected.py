@@ -46,6 +46,7 @@ def test_factors_and_products_are_those_of_the_large_network(setup, run):
     np.testing.assert_allclose(bare.apply(small, vectors), bare.network(small).w_rec @ vectors, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_silent_units_change_nothing(setup, run):
     settings = {"solver": "explicit", "rtol": 1e-9, "atol": 1e-12, "max_steps": 1000}
     padded = projected.projected_flow(setup, jnp.asarray(TIME), None, 2, size=15, **settings)

@@ -76,6 +76,7 @@ def test_the_report_shows_scores_as_a_table_and_the_verdict_first(finished):
     assert page.count('class="chosen"') == 1 and page.count('class="best"') == 1
 
 
+@pytest.mark.slow
 def test_killed_and_given_again_ends_where_an_uninterrupted_run_ends(file, finished, tmp_path):
     command = [sys.executable, "-c", PROGRAM, str(file), str(tmp_path)]
     environment = {**os.environ, "JAX_ENABLE_X64": "1"}
