@@ -63,6 +63,7 @@ def test_small_start_reduces_exactly_to_one_unit():
     assert np.abs(abscissa(large.networks) - small.networks.w_rec[:, 0, 0]).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_implicit_flow_equals_the_two_dimensional_system():
     """A slow target makes a stiff flow, for which the implicit solver is chosen; against SciPy on dA/dtau, dc/dtau."""
     decay = 0.01

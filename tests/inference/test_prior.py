@@ -97,6 +97,7 @@ def test_smooth_part_of_held_out_trials_is_their_factor():
     np.testing.assert_allclose(mean[~training], c.T[~training], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_data_of_a_held_out_trial_change_nothing():
     """R9, through the whole fit: bit for bit the same parameters."""
     data, condition, _ = two_epochs()
@@ -160,6 +161,7 @@ def two_epochs(jump=2.0, count=60):
     return clean + 0.05 * clean.std() * rng.standard_normal(clean.shape), condition, epoch
 
 
+@pytest.mark.slow
 def test_levels_follow_a_jump_between_epochs():
     """R10: one level per epoch, their difference within .1 of the jump of 2."""
     data, condition, epoch = two_epochs()

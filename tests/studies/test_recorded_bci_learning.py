@@ -24,12 +24,14 @@ def dataset(tmp_path_factory):
         return STUDY.run(CONFIG, progress=lambda *args, **numbers: None, workspace=tmp_path_factory.mktemp("work"))
 
 
+@pytest.mark.slow
 def test_requirements_are_met(dataset):
     results = [check.evaluate(dataset) for check in CHECKS]
     assert [result.name for result in results if result.passed is False] == []
     assert sum(result.passed is True for result in results) == 10
 
 
+@pytest.mark.slow
 def test_findings_cannot_fail_a_run(dataset):
     findings = {result.name: result for result in (check.evaluate(dataset) for check in CHECKS if not check.required)}
     assert all(result.passed is None for result in findings.values())
@@ -39,6 +41,7 @@ def test_findings_cannot_fail_a_run(dataset):
     assert np.isfinite(findings["progress on held-out trials, low-tensor-rank: R^2"].value)
 
 
+@pytest.mark.slow
 def test_a_missing_control_fails(dataset):
     without = dataset.sel(model=dataset["model"] != "epoch, rank 1")
     assert controls_complete(dataset) and not controls_complete(without)
@@ -46,6 +49,7 @@ def test_a_missing_control_fails(dataset):
     assert not controls_complete(without)
 
 
+@pytest.mark.slow
 def test_other_entries_fail(dataset):
     scored = dataset["scored"].copy()
     scored[0, 0] -= 1
@@ -53,6 +57,7 @@ def test_other_entries_fail(dataset):
     assert not same_entries(dataset.assign(overlap=dataset["overlap"] + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("predictor", STATED)
 def test_a_wrong_plain_predictor_fails(dataset, predictor):
     assert stated_difference(dataset, predictor) <= 1e-3
@@ -82,6 +87,7 @@ def test_learning_is_in_the_recording():
     assert early == pytest.approx(40.4, abs=0.1) and late == pytest.approx(57.3, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDY.figures)
 def test_figures_are_drawn_with_labels(dataset, name):
     drawn = STUDY.figures[name](dataset)
