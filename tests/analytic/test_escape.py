@@ -36,6 +36,7 @@ def test_weights_of_the_table():
     np.testing.assert_allclose(theory.escape_weights(two_units(), 40.0), [51.64, -45.67, -24.08], atol=0.01)
 
 
+@pytest.mark.slow
 def test_weights_do_not_depend_on_when_the_plateau_is_reached():
     setup = random_start(0, 1e-3)
     chosen = np.asarray(theory.escape(setup).weights)

@@ -150,6 +150,7 @@ def descent():
     return runs
 
 
+@pytest.mark.slow
 def test_sampled_descent_follows_the_theory_of_its_trials(descent):
     compared = [wp.compare(FiniteOutlier(), run) for run in descent]
     optimum = 1 - (1 - np.exp(-0.02)) / 0.1

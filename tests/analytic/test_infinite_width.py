@@ -67,6 +67,7 @@ def test_words_of_gaussian_matrices_have_the_moments_of_the_operator():
         np.testing.assert_allclose(found, right[0, 0], atol=5 * 0.5**4 * np.sqrt(2 / units / 60) + 2 / units)
 
 
+@pytest.mark.slow
 def test_finite_networks_scatter_about_the_limit(one_copy):
     """I10 with fewer seeds: N = 100, words up to 3, spread of one network from the specification."""
     keys = jax.random.split(jax.random.key(2503), 8)

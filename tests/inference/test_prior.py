@@ -191,6 +191,7 @@ def test_settled_level_keeps_the_factors_and_is_the_least_squares_mean():
     np.testing.assert_allclose(settled, best, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_automatic_weight_is_used_and_reported():
     data, condition, _ = two_epochs()
     recording = wp.Recording(data, condition=condition)

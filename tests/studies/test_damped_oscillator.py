@@ -17,6 +17,7 @@ def dataset():
     return found
 
 
+@pytest.mark.slow
 def test_small_run_meets_every_requirement(dataset):
     results = [check.evaluate(dataset) for check in STUDY.checks]
     assert [result.name for result in results if result.passed is False] == []
@@ -25,6 +26,7 @@ def test_small_run_meets_every_requirement(dataset):
     assert float(dataset.own_error) < 0.01
 
 
+@pytest.mark.slow
 def test_outliers_follow_the_theory(dataset):
     late = dataset.learning_time > 1.05 * dataset.predicted_collision_time
     for part in ("re", "im"):
@@ -33,6 +35,7 @@ def test_outliers_follow_the_theory(dataset):
     np.testing.assert_allclose(dataset.collision_time, dataset.predicted_collision_time, rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDY.figures)
 def test_figures_draw(dataset, name, tmp_path):
     from weightpath.plot.style import save_figure

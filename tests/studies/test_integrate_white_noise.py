@@ -61,6 +61,7 @@ def test_prediction_needs_no_simulation():
     assert "gain" in STUDY.predict(STUDY.settings("quick", gain=0.5))["regime"]
 
 
+@pytest.mark.slow
 def test_prediction_is_the_theory_of_the_library():
     """The one compiled program of the prediction against the public verbs, also where explicit steps become many."""
     for decay in (0.5, 0.05):
