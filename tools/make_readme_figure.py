@@ -17,6 +17,7 @@ jax.config.update("jax_enable_x64", True)
 
 import weightpath as wp  # noqa: E402  (64-bit numbers are chosen before)
 from weightpath.plot import figure, integrator, letter, oscillator, recording, save_figure  # noqa: E402
+from weightpath.plot.style import legend_below  # noqa: E402
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
