@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import command_line
 import pytest
 import tiny_study
 
 from weightpath.cli.arguments import split_lists
-from weightpath.cli.environment import cache_directory, directory_size, prepare, trim
+from weightpath.cli.environment import UNFUSED_TRIED, cache_directory, directory_size, prepare, trim
 from weightpath.cli.output import settings_text, table, values_text
 from weightpath.studies import STUDIES
 
@@ -222,6 +223,9 @@ def test_the_environment_is_set_before_jax(monkeypatch, tmp_path):
     assert os.environ["JAX_ENABLE_X64"] == "1" and os.environ["EQX_ON_ERROR"] == "nan"
     assert os.environ["MPLBACKEND"] == "Agg" and "XLA_FLAGS" not in os.environ
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(cache_directory()) and cache_directory().is_dir()
+    # A version of XLA that does not know the flag would end the process: only the pinned one has been tried.
+    pinned = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    assert f"jaxlib=={UNFUSED_TRIED}" in pinned
 
 
 def test_the_cache_is_kept_below_its_limit(tmp_path):

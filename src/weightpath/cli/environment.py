@@ -11,6 +11,9 @@ from pathlib import Path
 
 #: The oldest compiled programs are deleted above this many bytes. JAX's own limit needs one more package (filelock).
 CACHE_LIMIT = 2**30
+#: Without fused kernels a program compiles in a third less time, and large ones run slower: right for a prediction.
+#: XLA ends a process that names a flag it does not know, so only the version it was tried with is given it.
+UNFUSED, UNFUSED_TRIED = "--xla_cpu_use_fusion_emitters=false", "0.10.2"
 
 
 def cache_directory() -> Path:
@@ -23,14 +26,19 @@ def cache_directory() -> Path:
     return Path(platformdirs.user_cache_dir("weightpath")) / f"jax-{version('jax')}"
 
 
-def prepare() -> None:
-    """Set the environment that JAX and equinox read when they are imported; call it before."""
+def prepare(*, brief: bool = False) -> None:
+    """Set the environment that JAX and equinox read when they are imported; call it before.
+
+    `brief` for work that takes less time than its compilation.
+    """
     os.environ["JAX_ENABLE_X64"] = "1"
     os.environ.setdefault("MPLBACKEND", "Agg")
     # The matrices are small: threads of the linear algebra library cost more than they bring, and fight with JAX's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Run-time checks of equinox would put host callbacks into programs, which are then never cached on disk.
     os.environ.setdefault("EQX_ON_ERROR", "nan")
+    if brief and version("jaxlib") == UNFUSED_TRIED:
+        os.environ.setdefault("XLA_FLAGS", UNFUSED)
     directory = cache_directory()
     if not is_writable(directory):
         return
@@ -66,8 +74,8 @@ def trim(directory: Path, limit: int) -> None:
 
 
 @contextmanager
-def working() -> Iterator[None]:
+def working(*, brief: bool = False) -> Iterator[None]:
     """Surround the work of a command: JAX is set up, and nothing a library prints reaches standard output."""
-    prepare()
+    prepare(brief=brief)
     with redirect_stdout(sys.stderr):
         yield

@@ -78,7 +78,7 @@ def predict(arguments: Sequence[str]) -> int:
     if study.predict is None:
         able = [name for name in STUDIES if STUDIES[name].predict is not None]
         raise ValueError(f"study {study.name} has no theory to predict with; studies that have: {', '.join(able)}")
-    with working():
+    with working(brief=True):
         prediction = study.predict(settings)
     data = {"study": study.name, "settings": settings.model_dump(mode="json"), "prediction": prediction}
     head = f"{study.name}: what theory says, without simulation\n{settings_text(data['settings'])}"
