@@ -204,7 +204,7 @@ STUDY = Study(
     config=PoleByPole,
     presets={
         "quick": {"networks": 2, "units": 20, "decades": 1, "starts": 6},
-        "full": {"networks": 6, "units": 30, "decades": 3, "starts": 16},
+        "full": {"networks": 6, "units": 30, "decades": 4, "starts": 16},
     },
     run=run,
     checks=checks,

@@ -19,9 +19,9 @@ TIME = {"long_name": "learning time", "units": "learning rate x steps"}
 TOLERANCES = {"rtol": 1e-7, "atol": 1e-10, "solver": "explicit"}
 
 
-def learn(setup: Setup, time: float) -> Trajectory:
+def learn(setup: Setup, time: float, saved: int = SAVED) -> Trajectory:
     """The flow of all weights, saved at equal steps."""
-    return flow(setup, np.linspace(0.0, time, SAVED), **TOLERANCES)
+    return flow(setup, np.linspace(0.0, time, saved), **TOLERANCES)
 
 
 def own_networks(config, stairs: Staircase) -> xr.Dataset:

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from weightpath.studies.poles_networks import learn
+from weightpath.studies.poles_networks import SAVED, learn
 from weightpath.studies.poles_prediction import duration, problem, task_of
 from weightpath.studies.poles_targets import filter_task, sampled, several_channels
 from weightpath.studies.poles_visits import crossing_times, pole_distance, visits
@@ -54,7 +54,9 @@ def delays(config, stairs: Staircase) -> xr.Dataset:
     task = task_of(config)
     sizes = config.size * 10.0 ** -np.arange(config.decades + 1)
     time = (config.time or duration(stairs, config.size)) + float(stairs.delays(10.0**config.decades)[-2])
-    runs = [learn(problem(task, config.seed, 0, config.units, size), time) for size in sizes]
+    # Between saved points the loss is a cubic, which must resolve the fall from the first plateau, the fastest.
+    saved = SAVED * (1 + config.decades)
+    runs = [learn(problem(task, config.seed, 0, config.units, size), time, saved) for size in sizes]
     times = np.stack([crossing_times(run, stairs) for run in runs])
     expected, steps = stairs.delays(10.0)[:-1], -np.diff(stairs.loss)
     # The law is that of small starts; it is asked where the smallest one comes close to every plateau passed.

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
+from scipy.optimize import brentq
 
 from weightpath._types import Complex, Float
 from weightpath.learn.velocity import exact_velocity
@@ -86,13 +88,16 @@ def pole_distance(network: AbstractNetwork, poles: Complex[np.ndarray, " k"]) ->
 
 def crossing_times(run: Trajectory, stairs: Staircase) -> Float[np.ndarray, " plateau"]:
     """When the loss first falls half-way from every plateau to the next; NaN when it does not."""
-    time, loss = np.asarray(run.time), np.asarray(run.loss)
+    time, loss, slope = np.asarray(run.time), np.asarray(run.loss), -descent_rates(run)
     found = []
     for above, below in zip(stairs.loss[:-1], stairs.loss[1:], strict=True):
         level = 0.5 * (above + below)
         step = int(np.argmax(loss < level))
-        share = (loss[step - 1] - level) / (loss[step - 1] - loss[step])
-        found.append(time[step - 1] + share * (time[step] - time[step - 1]) if step else np.nan)
+        # Few points are saved while the loss falls: a chord between two of them would be off by a good part of their
+        # distance, so that the slope of the flow at both is used.
+        pair = [step - 1, step]
+        fall = CubicHermiteSpline(time[pair], loss[pair] - level, slope[pair])
+        found.append(brentq(fall, time[step - 1], time[step]) if step else np.nan)
     return np.array(found)
 
 
