@@ -15,6 +15,11 @@ setup = wp.Setup(network, wp.Integrator(0.3), wp.BPTT(), train=("w_rec", "w_out"
 sampled = wp.Setup(
     network, wp.Integrator(0.3, noise=wp.WhiteNoise(2.0, 0.1, 4)), wp.BPTT(), train=("w_rec", "w_out")
 )
+ringing = wp.ContinuousLinearRNN(network.w_rec, network.w_in, network.w_out + 0.01)
+oscillating = wp.Setup(ringing, wp.DampedOscillator(0.2, 1.0), wp.BPTT(), train=("w_rec", "w_out"))
+lazy = wp.Setup(ringing, wp.Integrator(0.7), wp.BPTT(), train=("w_out",))
+trials = wp.FiniteTrials(wp.Integrator(0.3, noise=wp.WhiteNoise(2.0, 0.1, 4)))
+short = wp.Setup(network, trials, wp.BPTT(), train=("w_rec", "w_out"))
 history = wp.Trajectory.from_arrays(np.random.default_rng(0).normal(size=(3, 4, 4)))
 
 needs_64_bits = {
@@ -25,6 +30,15 @@ needs_64_bits = {
     "theory": lambda: wp.theory.Outlier().predict(setup, np.linspace(0, 1, 3)),
     "learning_time": lambda: wp.theory.learning_time(setup, 0.01),
     "spectrum": lambda: wp.analysis.spectrum(history),
+    "phase_diagram": lambda: wp.phase_diagram([0.5], [0.7], [1.0], depth=2, progress=False),
+    "plateau": lambda: wp.theory.plateau(oscillating),
+    "escape": lambda: wp.theory.escape(oscillating),
+    "milestones": lambda: wp.theory.milestones(oscillating),
+    "Reservoir": lambda: wp.theory.Reservoir().predict(lazy, np.linspace(0, 1, 3)),
+    "best_approximation": lambda: wp.theory.best_approximation(wp.DampedOscillator(0.2, 1.0), 1),
+    "staircase": lambda: wp.theory.staircase(oscillating),
+    "FiniteOutlier": lambda: wp.theory.FiniteOutlier().predict(short, np.linspace(0, 1, 3)),
+    "sharpness": lambda: wp.analysis.sharpness(setup),
 }
 for name, call in needs_64_bits.items():
     try:
