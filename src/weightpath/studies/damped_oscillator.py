@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from weightpath.studies.base import Check, Settings, Study
+from weightpath.studies.pieces import assembled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -38,26 +39,15 @@ class LearnDampedOscillator(Settings):
 
 def run(config: LearnDampedOscillator, *, progress=None, workspace=None) -> Dataset:
     """Train networks of the given settings, set the theory beside them, and compute the reference checks."""
-    import xarray as xr
-
     from weightpath.studies import oscillator_networks, oscillator_references
 
-    parts = [
-        ("networks", lambda: oscillator_networks.own_networks(config)),
-        ("check R5", oscillator_references.table),
-        ("check I8a", lambda: oscillator_references.exact_reduction(config.check_units)),
-        ("check I8b", lambda: oscillator_references.escape_times(config.check_starts, config.check_units)),
-    ]
-    pieces = []
-    for done, (label, compute) in enumerate(parts):
-        if progress is not None:
-            progress(f"damped-oscillator: {label}", done, len(parts))
-        pieces.append(compute())
-    if progress is not None:
-        progress("damped-oscillator", len(parts), len(parts))
-    merged = xr.merge(pieces, combine_attrs="no_conflicts")
-    assert isinstance(merged, xr.Dataset)
-    return merged
+    parts = {
+        "networks": lambda: oscillator_networks.own_networks(config),
+        "check R5": oscillator_references.table,
+        "check I8a": lambda: oscillator_references.exact_reduction(config.check_units),
+        "check I8b": lambda: oscillator_references.escape_times(config.check_starts, config.check_units),
+    }
+    return assembled("damped-oscillator", parts, progress=progress, workspace=workspace)
 
 
 def predict(config: LearnDampedOscillator) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from weightpath.studies import integrator_figures, integrator_finite
 from weightpath.studies.base import Settings, Study
 from weightpath.studies.integrator_checks import CHECKS, PAPER
+from weightpath.studies.pieces import assembled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -42,34 +43,23 @@ class IntegrateWhiteNoise(Settings):
 
 def run(config: IntegrateWhiteNoise, *, progress=None, workspace=None) -> Dataset:
     """Train networks of the given settings, set the theory beside them, and compute the reference checks."""
-    import xarray as xr
-
     from weightpath.studies import integrator_networks, integrator_nonlinear, integrator_references, integrator_sizes
 
-    parts = [
-        ("networks", lambda: integrator_networks.own_networks(config)),
-        ("time against decay", lambda: integrator_networks.learning_times(config)),
-        ("check I1", lambda: integrator_references.training(config.check_starts, config.flow_units)),
-        ("check I2", lambda: integrator_references.outlier_paths(config.check_networks)),
-        ("check I3", integrator_references.exact_reduction),
-        ("check I4", integrator_references.times_and_steps),
-        ("check I9", lambda: integrator_references.detachment(config.bulk_units)),
-        ("large networks", lambda: integrator_sizes.outlier_of_the_whole(config.bulk_units)),
-        ("projection", lambda: integrator_sizes.projection_errors(config.projection_starts, config.projection_depth)),
-        ("gain and size", lambda: integrator_sizes.deviations(config.deviation_networks, config.deviation_units)),
-        ("saturation", lambda: integrator_nonlinear.nonlinear(config)),
-        ("finite data", lambda: integrator_finite.finite_data(config)),
-    ]
-    pieces = []
-    for done, (label, compute) in enumerate(parts):
-        if progress is not None:
-            progress(f"integrate-white-noise: {label}", done, len(parts))
-        pieces.append(compute())
-    if progress is not None:
-        progress("integrate-white-noise", len(parts), len(parts))
-    merged = xr.merge(pieces, combine_attrs="no_conflicts")
-    assert isinstance(merged, xr.Dataset)
-    return merged
+    parts = {
+        "networks": lambda: integrator_networks.own_networks(config),
+        "time against decay": lambda: integrator_networks.learning_times(config),
+        "check I1": lambda: integrator_references.training(config.check_starts, config.flow_units),
+        "check I2": lambda: integrator_references.outlier_paths(config.check_networks),
+        "check I3": integrator_references.exact_reduction,
+        "check I4": integrator_references.times_and_steps,
+        "check I9": lambda: integrator_references.detachment(config.bulk_units),
+        "large networks": lambda: integrator_sizes.outlier_of_the_whole(config.bulk_units),
+        "projection": lambda: integrator_sizes.projection_errors(config.projection_starts, config.projection_depth),
+        "gain and size": lambda: integrator_sizes.deviations(config.deviation_networks, config.deviation_units),
+        "saturation": lambda: integrator_nonlinear.nonlinear(config),
+        "finite data": lambda: integrator_finite.finite_data(config),
+    }
+    return assembled("integrate-white-noise", parts, progress=progress, workspace=workspace)
 
 
 def predict(config: IntegrateWhiteNoise) -> dict[str, Any]:

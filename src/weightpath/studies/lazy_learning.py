@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from weightpath.studies.base import Check, Settings, Study
+from weightpath.studies.pieces import assembled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -38,31 +39,21 @@ class LazyLearning(Settings):
 
 def run(config: LazyLearning, *, progress=None, workspace=None) -> Dataset:
     """Read-outs that learn alone, the threshold, the phase diagram, spectra, finite against infinite N, other modes."""
-    import xarray as xr
-
     from weightpath.studies import lazy_networks, lazy_references
 
-    pieces = {}
-    parts = [
-        ("reference table", lambda: lazy_references.table()),
-        ("chosen settings", lambda: lazy_references.chosen(config)),
-        ("read-out alone", lambda: lazy_networks.readout_alone(config)),
-        ("threshold", lazy_networks.threshold),
-        ("check I5", lambda: lazy_networks.lazy_reference(config.lazy_networks)),
-        ("spectra", lambda: lazy_networks.spectra(config, _times(pieces["reference table"]))),
-        ("finite against infinite", lambda: lazy_networks.finite_sizes(config)),
-        ("other modes", lazy_references.other_modes),
-        ("phase diagram", lambda: lazy_references.diagram(config, progress, workspace)),
-    ]
-    for done, (label, compute) in enumerate(parts):
-        if progress is not None:
-            progress(f"lazy-learning: {label}", done, len(parts))
-        pieces[label] = compute()
-    if progress is not None:
-        progress("lazy-learning", len(parts), len(parts))
-    merged = xr.merge(list(pieces.values()), combine_attrs="no_conflicts")
-    assert isinstance(merged, xr.Dataset)
-    return merged
+    pieces: dict[str, Dataset] = {}
+    parts = {
+        "reference table": lambda: lazy_references.table(),
+        "chosen settings": lambda: lazy_references.chosen(config),
+        "read-out alone": lambda: lazy_networks.readout_alone(config),
+        "threshold": lazy_networks.threshold,
+        "check I5": lambda: lazy_networks.lazy_reference(config.lazy_networks),
+        "spectra": lambda: lazy_networks.spectra(config, _times(pieces["reference table"])),
+        "finite against infinite": lambda: lazy_networks.finite_sizes(config),
+        "other modes": lazy_references.other_modes,
+        "phase diagram": lambda: lazy_references.diagram(config, progress, workspace),
+    }
+    return assembled("lazy-learning", parts, progress=progress, workspace=workspace, pieces=pieces)
 
 
 def _times(table: Dataset) -> dict[str, float]:

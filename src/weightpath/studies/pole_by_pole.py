@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from weightpath.studies.base import Check, Settings, Study
+from weightpath.studies.pieces import assembled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -43,29 +44,19 @@ class PoleByPole(Settings):
 
 def run(config: PoleByPole, *, progress=None, workspace=None) -> Dataset:
     """Predict the staircase, let networks learn, and set the two side by side."""
-    import xarray as xr
-
     from weightpath.studies import poles_networks, poles_prediction, poles_references
 
     stairs = poles_prediction.predicted(config)
-    parts = [
-        ("networks", lambda: poles_networks.own_networks(config, stairs)),
-        ("best filters", lambda: poles_references.best_filters(config, stairs)),
-        ("size of the start", lambda: poles_references.delays(config, stairs)),
-        ("closed forms", poles_references.oscillators),
-    ]
+    parts = {
+        "networks": lambda: poles_networks.own_networks(config, stairs),
+        "best filters": lambda: poles_references.best_filters(config, stairs),
+        "size of the start": lambda: poles_references.delays(config, stairs),
+        "closed forms": poles_references.oscillators,
+    }
     if config.other_networks:
-        parts.append(("other networks", lambda: poles_references.other_networks(config.seed)))
-    pieces = [poles_prediction.theory_dataset(config, stairs)]
-    for done, (label, compute) in enumerate(parts):
-        if progress is not None:
-            progress(f"pole-by-pole: {label}", done, len(parts))
-        pieces.append(compute())
-    if progress is not None:
-        progress("pole-by-pole", len(parts), len(parts))
-    merged = xr.merge(pieces, combine_attrs="no_conflicts", join="outer")
-    assert isinstance(merged, xr.Dataset)
-    return merged
+        parts["other networks"] = lambda: poles_references.other_networks(config.seed)
+    pieces = {"theory": poles_prediction.theory_dataset(config, stairs)}
+    return assembled("pole-by-pole", parts, progress=progress, workspace=workspace, pieces=pieces, join="outer")
 
 
 def predict(config: PoleByPole) -> dict[str, Any]:
