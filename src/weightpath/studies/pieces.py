@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -19,7 +19,7 @@ def assembled(
     progress: Callable[..., None] | None,
     workspace: Path | None,
     pieces: dict[str, Dataset] | None = None,
-    join: str = "exact",
+    join: Literal["exact", "outer"] = "exact",
 ) -> Dataset:
     """One dataset of all `parts` (name -> function that computes it), in their order.
 
@@ -44,6 +44,6 @@ def assembled(
             write_dataset(found[name], kept)
     if progress is not None:
         progress(study, len(parts), len(parts))
-    merged = xr.merge(list(found.values()), combine_attrs="no_conflicts", join=join)  # pyright: ignore[reportArgumentType]
+    merged = xr.merge(list(found.values()), combine_attrs="no_conflicts", join=join)
     assert isinstance(merged, xr.Dataset)
     return merged
