@@ -11,6 +11,8 @@ from weightpath import (
     ContinuousLinearRNN,
     DampedOscillator,
     FiniteTrials,
+    ForceFieldReach,
+    GivenTrials,
     Integrator,
     LinearRNN,
     RateRNN,
@@ -21,7 +23,7 @@ from weightpath import (
 from weightpath.networks.factored import FactoredRNN
 from weightpath.networks.fock import infinite
 from weightpath.networks.init import gaussian
-from weightpath.theory import ConjugatePair, FiniteOutlier, Outlier, RecurrentOnly, Reservoir
+from weightpath.theory import ConjugatePair, FiniteOutlier, Outlier, RankBound, RecurrentOnly, Reservoir
 
 
 def _normal(index: int, *shape: int):
@@ -48,6 +50,8 @@ TASKS = [
     FiniteTrials(Integrator(0.3, noise=NOISE)),
     DampedOscillator(0.3, 1.0, 0.8, -0.5, noise=NOISE),
     DampedOscillator(0.3, 1.0, dt=0.1, noise=NOISE),
+    GivenTrials(_normal(4, 3, 20, 2), _normal(5, 2, 3, 20, 1), phase_steps=2),
+    ForceFieldReach(trials=3, preparation=9, movement=10),
 ]
 
 RULES = [BPTT()]
@@ -94,6 +98,15 @@ THEORIES = [
         Setup(
             ContinuousLinearRNN(jnp.zeros((5, 5)), jnp.eye(5)[0], 0.6 * jnp.eye(5)[0] + 0.8 * jnp.eye(5)[1]),
             Integrator(0.3),
+            BPTT(),
+            train=("w_rec",),
+        ),
+    ),
+    (
+        RankBound(),
+        Setup(
+            ContinuousLinearRNN(jnp.zeros((5, 5)), jnp.eye(5)[:, :2], 0.5 * jnp.eye(5)[2:3], dt=0.1),
+            GivenTrials(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1)),
             BPTT(),
             train=("w_rec",),
         ),

@@ -9,7 +9,7 @@ import numpy as np
 from weightpath._results import RESULTS, outcome_name
 from weightpath._types import Float
 from weightpath.setup import Setup
-from weightpath.theory.base import AbstractReducedDynamics, AbstractTheory, Regime
+from weightpath.theory.base import AbstractBound, AbstractReducedDynamics, AbstractTheory, Regime
 from weightpath.theory.solve import solve
 from weightpath.trajectory import Trajectory
 
@@ -83,7 +83,9 @@ def compare(theory: AbstractTheory, trajectory: Trajectory) -> Comparison:
     # Only what is measured enters the compiled program, so that trajectories of one shape share it.
     bare = dataclasses.replace(trajectory, setup=None, lift=None, statistics={})
     measured = np.asarray(_measured(theory, bare, setup))
-    regime = theory.regime(setup) if trajectory.follows_velocity else Regime.outside(OPTIMISER, defined=False)
+    # A bound holds for whatever optimiser its own regime admits; a prediction in time holds along the velocity alone.
+    judged = trajectory.follows_velocity or isinstance(theory, AbstractBound)
+    regime = theory.regime(setup) if judged else Regime.outside(OPTIMISER, defined=False)
     predicted, predicted_loss = _predict(theory, setup, time, regime.defined)
     return Comparison(
         np.asarray(trajectory.time), measured, predicted, np.asarray(trajectory.loss), predicted_loss,

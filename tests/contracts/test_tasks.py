@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from catalogue import TASKS
 
+FILTERS = [task for task in TASKS if task.population() is not None]
+
 
 @pytest.fixture(params=TASKS, ids=lambda task: type(task).__name__)
 def task(request):
@@ -13,8 +15,10 @@ def task(request):
 
 def test_batches_have_their_shapes(task):
     batch, target = task.sample(jax.random.key(0), 3), task.population()
-    assert batch.inputs.shape == (3, 20, target.drive.shape[1])
-    assert batch.targets.shape == (3, 20, target.output.shape[0])
+    channels = (batch.inputs.shape[2], batch.targets.shape[2])
+    assert target is None or channels == (target.drive.shape[1], target.output.shape[0])
+    assert batch.inputs.shape == (3, 20, channels[0])
+    assert batch.targets.shape == (3, 20, channels[1])
     assert batch.mask.shape == (3, 20)
 
 
@@ -24,6 +28,7 @@ def test_sampling_is_pure_and_compiles(task):
     np.testing.assert_allclose(direct.targets, compiled.targets, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("task", FILTERS, ids=lambda task: type(task).__name__)
 def test_targets_do_not_look_ahead(task):
     # A linear causal filter: the targets of a prefix do not depend on what comes after, so they equal the
     # convolution of the noise with the target filter, taken by hand here.

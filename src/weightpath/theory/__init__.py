@@ -2,7 +2,7 @@
 
 from weightpath.rules.edge import scaled_hessian
 from weightpath.theory.approximation import Approximations, best_approximation, interpolation_error
-from weightpath.theory.base import AbstractReducedDynamics, AbstractTheory, Regime
+from weightpath.theory.base import AbstractBound, AbstractReducedDynamics, AbstractTheory, Regime
 from weightpath.theory.closed_forms import (
     collapse_amplitude,
     collapse_time,
@@ -22,9 +22,11 @@ from weightpath.theory.learning import (
     lr_max,
     steps_at_edge,
 )
+from weightpath.theory.optimisers import keeps_subspace
 from weightpath.theory.outlier import Outlier
 from weightpath.theory.pair import ConjugatePair
 from weightpath.theory.plateau import Plateau, escape_rate, plateau
+from weightpath.theory.rank_bound import RankBound, RankBounds, rank_bound, shared_terms
 from weightpath.theory.recurrent_only import RecurrentOnly
 from weightpath.theory.reservoir import ReadoutPath, Reservoir, bounded_readout
 from weightpath.theory.solve import Arrival, Solution, first_time, solve
@@ -39,6 +41,7 @@ from weightpath.theory.stationary import (
 )
 
 __all__ = [
+    "AbstractBound",
     "AbstractReducedDynamics",
     "AbstractTheory",
     "Approximations",
@@ -50,6 +53,8 @@ __all__ = [
     "Milestones",
     "Outlier",
     "Plateau",
+    "RankBound",
+    "RankBounds",
     "ReadoutPath",
     "RecurrentOnly",
     "Regime",
@@ -76,13 +81,16 @@ __all__ = [
     "half_plateau_time",
     "interpolation_error",
     "jacobian",
+    "keeps_subspace",
     "learning_time",
     "lr_max",
     "milestones",
     "plateau",
+    "rank_bound",
     "rates",
     "saddle_rate",
     "scaled_hessian",
+    "shared_terms",
     "solve",
     "stability",
     "staircase",

@@ -61,6 +61,25 @@ class AbstractTheory(eqx.Module):
         """Whether the assumptions hold for `setup`, with the reason where they do not; it never raises."""
 
 
+class AbstractBound(AbstractTheory):
+    """A theory that says how large its coordinates can become: the prediction is an upper bound at every time."""
+
+    @abstractmethod
+    def bound(self, setup: Setup) -> Float[Array, " coord"]:
+        """Upper bounds of the coordinates, for learning that starts from `setup.network`."""
+
+    def predict(self, setup: Setup, time: Values) -> Float[Array, "time coord"]:
+        """The bounds at learning times `time` (time,), the same at each; NaN where the theory is silent.
+
+        **Warns:** UserWarning with the reason when the theory is asked outside its regime.
+        """
+        regime = self.regime(setup)
+        if not regime.inside:
+            warnings.warn(f"{type(self).__name__} outside its regime: {regime.reason}", UserWarning, stacklevel=2)
+        bound = self.bound(setup) if regime.defined else jnp.full(len(self.coords), jnp.nan)
+        return jnp.broadcast_to(bound, (np.size(time), len(self.coords)))
+
+
 class AbstractReducedDynamics(AbstractTheory):
     """A theory that is a small closed system of differential equations in its coordinates.
 
