@@ -1,17 +1,22 @@
-"""Speed of a fit to a recording: time per iteration, and how it grows with trials, time, units and rank.
+"""Speed and memory of a fit to a recording: one iteration, and how it grows with trials, time, units and rank.
 
 ./run python benchmarks/fitting.py
 """
 
 from harness import table  # isort: skip  (limits threads before JAX loads)
 
+import re
 import time
 import warnings
+from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 import weightpath as wp
-from weightpath.inference.optimise import CHUNK
+from weightpath.inference.optimise import CHUNK, Schedule, begin, run_chunk
+from weightpath.inference.parameters import initial_values
+from weightpath.inference.problem import arrange
 
 
 def recording(trials: int, bins: int, neurons: int) -> wp.Recording:
@@ -37,6 +42,25 @@ def per_iteration(trials=100, bins=80, units=60, rank=3) -> float:
     return 1e3 * min(spans[2:])
 
 
+def memory(trials=2000, bins=100, units=500, rank=10) -> tuple[float, float]:
+    """Gigabytes of the data on the device, and what an iteration needs above what there was before it (Linux)."""
+    model = wp.LowTensorRankRNN(rank, units=units, time_constant=10.0)
+    given, single = recording(trials, bins, units), np.dtype("float32")
+    arrangement = arrange(model, given, given.observed)
+    state = begin(initial_values(arrangement, 0, single), 1e-5, single)
+    problem, layout = arrangement.problem(single), arrangement.layout
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before = _kilobytes("VmRSS")
+    schedule = Schedule(jnp.asarray(1e-3, single), jnp.asarray(1.0, single))
+    run_chunk(state, problem, schedule, jnp.asarray(1), layout)[1].block_until_ready()
+    data = problem.data.nbytes + problem.mask.nbytes
+    return data / 1e9, (_kilobytes("VmHWM") - before) / 1e6
+
+
+def _kilobytes(name: str) -> int:
+    return int(re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+
 def main() -> None:
     base = per_iteration()
     rows = [("K=100 trials, 80 bins, N=60 units, R=3", f"{base:.2f} ms", "<= 15 ms")]
@@ -47,6 +71,11 @@ def main() -> None:
         ("rank doubled", {"rank": 6}, "<= 2.4"),
     ):
         rows.append((what, f"{per_iteration(**change) / base:.2f} x", aim))
+    if Path("/proc/self/clear_refs").exists():
+        data, above = memory()
+        rows.append(
+            (f"memory above data of {data:.1f} GB (K=2000, 100 bins, N=500, R=10)", f"{above:.2f} GB", "< 2 GB")
+        )
     table("One iteration of a fit (processor time on one core, float32)", rows)
 
 

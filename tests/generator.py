@@ -1,10 +1,12 @@
-"""The generator G of synthetic recordings with known weights of low tensor rank, and measures of recovery."""
+"""Simulated recordings with known weights of low tensor rank, and measures of recovery written a second time."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-STEP = 0.1
+from weightpath.inference.simulate import simulate_recording, states
+
+simulate = states
 
 
 @dataclass(frozen=True)
@@ -22,66 +24,13 @@ class Truth:
         return (self.a * self.c[k]) @ self.b.T
 
 
-def rotation(rank):
-    if rank == 1:
-        return np.ones((1, 1))
-    if rank == 2:
-        return np.array([[0.8, -0.75], [0.75, 0.8]])
-    ones = np.ones((rank, rank))
-    return 0.8 * np.eye(rank) - 0.75 * np.triu(ones, 1) + 0.75 * np.tril(ones, -1)
-
-
-def trial_factors(trials, rank):
-    k = np.arange(trials)
-    learning = np.where(k < 0.3 * trials, 0.0, 1 - np.exp(-(k - 0.3 * trials) / (0.1 * trials)))
-    last = learning[k < 0.7 * trials][-1]
-    washout = last * np.exp(-(k - 0.7 * trials + 1) / (0.08 * trials))
-    s = np.where(k < 0.7 * trials, learning, washout)
-    four = [
-        1.9 - 0.8 * s,
-        1.2 + 0.9 * np.sin(np.pi * k / trials) ** 2,
-        1.3 + 0.5 * np.cos(2 * np.pi * k / trials),
-        1.5 + 0.5 * np.sin(3 * np.pi * k / trials),
-    ]
-    return np.stack(four[:rank], axis=1)
-
-
 def generate(rank, noise, seed, trials=60, units=40, bins=40, conditions=4):
-    rng = np.random.default_rng(seed)
-    a = np.linalg.qr(rng.standard_normal((units, rank)))[0]
-    p = rng.standard_normal((units, rank))
-    p -= a @ (a.T @ p)
-    p /= np.linalg.norm(p, axis=0)
-    b = a @ rotation(rank).T + 0.3 * p
-    b /= np.linalg.norm(b, axis=0)
-    c = trial_factors(trials, rank)
-    condition = rng.permutation(trials) % conditions
-    start = rng.standard_normal((conditions, rank))
-    if rank >= 2:
-        angle = 2 * np.pi * np.arange(conditions) / conditions + 0.3
-        start[:, 0], start[:, 1] = np.cos(angle), np.sin(angle)
-    start *= 0.8 * np.sqrt(units)
-    states = simulate(a, b, c, start[condition], bins)
-    clean = np.tanh(states @ a.T)  # (time, trial, unit)
-    data = clean + noise * clean.std() * rng.standard_normal(clean.shape)
-    order = (1, 0, 2)
-    return Truth(a, b, c, condition, start, clean.transpose(order), data.transpose(order), states.transpose(order))
-
-
-def simulate(a, b, c, start, bins, substeps=4):
-    def flow(z):
-        return -z + c * (np.tanh(z @ a.T) @ b)
-
-    h, z, states = STEP / substeps, start.copy(), [start]
-    for _ in range(bins - 1):
-        for _ in range(substeps):
-            k1 = flow(z)
-            k2 = flow(z + h / 2 * k1)
-            k3 = flow(z + h / 2 * k2)
-            k4 = flow(z + h * k3)
-            z = z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        states.append(z)
-    return np.stack(states)
+    """The generator of the package."""
+    size = dict(trials=trials, neurons=units, bins=bins, conditions=conditions)
+    recording, truth = simulate_recording(rank=rank, noise=noise, seed=seed, **size)
+    return Truth(
+        truth.a, truth.b, truth.c, truth.condition, truth.start, truth.clean, recording.values, truth.z
+    )  # fmt: skip
 
 
 def block_mask(shape, seed, outer=(3, 3, 0), inner=(1, 1, 0), share=0.15):

@@ -31,7 +31,14 @@ FLOORS = {
 }
 
 #: Libraries that only the named rooms may use.
-PRIVATE_LIBRARIES = {"matplotlib": {"plot"}, "tyro": {"cli"}, "jinja2": {"report"}, "h5netcdf": {"store"}}
+PRIVATE_LIBRARIES = {
+    "matplotlib": {"plot"},
+    "tyro": {"cli"},
+    "jinja2": {"report"},
+    "h5netcdf": {"store"},
+    "pynwb": {"inference"},
+    "sklearn": {"inference"},
+}
 
 
 def room_of(module: str) -> str:

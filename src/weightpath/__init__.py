@@ -14,6 +14,9 @@ _NAMES = {
     "LinearRNN": "networks.linear",
     "RateRNN": "networks.rate",
     "LowTensorRankRNN": "networks.low_tensor_rank",
+    "InputNetwork": "networks.low_tensor_rank",
+    "KnownInput": "networks.low_tensor_rank",
+    "SmoothOffset": "networks.low_tensor_rank",
     "Lift": "networks.lift",
     "rollout": "networks.base",
     "Integrator": "tasks.filters",
@@ -21,6 +24,8 @@ _NAMES = {
     "DampedOscillator": "tasks.oscillator",
     "WhiteNoise": "tasks.base",
     "FiniteTrials": "tasks.finite",
+    "GivenTrials": "tasks.given",
+    "ForceFieldReach": "tasks.reach",
     "BPTT": "rules.backprop",
     "Setup": "setup",
     "Trajectory": "trajectory",
@@ -37,6 +42,8 @@ _NAMES = {
     "fit": "inference.fit",
     "Fit": "inference.result",
     "cross_validate": "inference.crossval",
+    "simulate_recording": "inference.simulate",
+    "LowTensorRankRegressor": "inference.adapter",
     "run_study": "studies.running",
     "save": "store",
     "load": "store",
@@ -69,10 +76,12 @@ if TYPE_CHECKING:
     from weightpath import analysis, inference, networks, plot, rules, scaling, studies, tasks, theory
     from weightpath._results import RESULTS, outcome_name
     from weightpath.comparison import Comparison, compare
+    from weightpath.inference.adapter import LowTensorRankRegressor
     from weightpath.inference.crossval import cross_validate
     from weightpath.inference.fit import fit
     from weightpath.inference.recording import Recording
     from weightpath.inference.result import Fit
+    from weightpath.inference.simulate import simulate_recording
     from weightpath.learn.crossover import phase_diagram
     from weightpath.learn.flow import flow
     from weightpath.learn.guards import Guards
@@ -82,7 +91,7 @@ if TYPE_CHECKING:
     from weightpath.networks.base import rollout
     from weightpath.networks.lift import Lift
     from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
-    from weightpath.networks.low_tensor_rank import LowTensorRankRNN
+    from weightpath.networks.low_tensor_rank import InputNetwork, KnownInput, LowTensorRankRNN, SmoothOffset
     from weightpath.networks.rate import RateRNN
     from weightpath.rules.backprop import BPTT
     from weightpath.setup import Setup
@@ -91,5 +100,7 @@ if TYPE_CHECKING:
     from weightpath.tasks.base import WhiteNoise
     from weightpath.tasks.filters import Integrator, RationalFilter
     from weightpath.tasks.finite import FiniteTrials
+    from weightpath.tasks.given import GivenTrials
     from weightpath.tasks.oscillator import DampedOscillator
+    from weightpath.tasks.reach import ForceFieldReach
     from weightpath.trajectory import Trajectory

@@ -5,8 +5,9 @@ import pytest
 
 import weightpath as wp
 from weightpath.inference import jobs
-from weightpath.inference.crossval import CONTROLS
-from weightpath.inference.masks import SCHEMES, user_mask
+from weightpath.inference.controls import CONTROLS
+from weightpath.inference.held_out import user_mask
+from weightpath.inference.masks import SCHEMES
 from weightpath.inference.paired import r_squared
 from weightpath.inference.plain import PLAIN
 from weightpath.inference.scores import CrossValidation, Row

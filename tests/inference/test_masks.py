@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weightpath as wp
-from weightpath.inference.masks import SCHEMES, WHOLE_TRIALS, block_entries, blocks, scheme_names, trial_runs, user_mask
+from weightpath.inference.held_out import user_mask
+from weightpath.inference.masks import (
+    SCHEMES,
+    WHOLE_TRIALS,
+    block_entries,
+    blocks,
+    future_bins,
+    held_out_units,
+    scheme_names,
+    trial_runs,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +96,57 @@ def test_bin_blocks_hold_out_five_bins_of_even_trials(recording):
 def test_blocks_warn_when_little_is_left(recording):
     with pytest.warns(UserWarning, match=r"only 4\d\.\d% of the observed entries are left to train on and 1\d\.\d%"):
         blocks(recording)
+
+
+def test_shares_add_up_and_thin_masks_say_so(recording):
+    mask = SCHEMES["bin_blocks"](recording)
+    shell = recording.observed & ~mask.train & ~mask.test
+    assert mask.shell_share == pytest.approx(shell.sum() / recording.observed.sum()) and mask.shell_share > 0
+    assert not mask.thin and SCHEMES["units"](recording).shell_share == pytest.approx(0, abs=1e-12)
+    few = np.zeros(recording.shape, bool)
+    few[:20] = True
+    with pytest.warns(UserWarning, match=r"only 3\d\.\d% .* to train on and 6.*scheme 'mine'"):
+        assert user_mask(recording, few, ~few, name="mine").thin
+    # Every second of an odd number of trials is half of them, whichever half is the larger.
+    odd = wp.Recording(np.random.default_rng(0).normal(size=(41, 4, 2)))
+    assert not SCHEMES["odd"](odd).thin and not SCHEMES["even"](odd).thin
+
+
+def test_held_out_units_see_the_others(recording):
+    """On test trials no bin of a held-out neuron trains, every bin of the others does; they train on other trials."""
+    data = recording.values.copy()
+    data[:, :, 2] = np.where(np.isfinite(data[:, :, 2]), 1.0, np.nan)
+    with pytest.warns(UserWarning, match="silent"):
+        partly = wp.Recording(data)
+    chosen = set()
+    for seed in range(8):
+        mask = held_out_units(partly, seed=seed, share=0.4)
+        held = mask.test.any((0, 1))
+        assert held.sum() == 2 and not held[2]
+        chosen |= set(np.flatnonzero(held).tolist())
+        np.testing.assert_array_equal(mask.test[::2], partly.observed[::2] & held)
+        np.testing.assert_array_equal(mask.train[::2], partly.observed[::2] & ~held)
+        np.testing.assert_array_equal(mask.train[1::2], partly.observed[1::2])
+        assert not mask.whole_trials and mask.test_share == pytest.approx(0.2, abs=0.01)
+    assert len(chosen) > 2
+
+
+def test_future_bins_are_the_last_ones(recording):
+    mask = future_bins(recording, share=0.3)
+    late = np.arange(20) >= 14
+    np.testing.assert_array_equal(mask.test[::2], recording.observed[::2] & late[:, None])
+    np.testing.assert_array_equal(mask.train, recording.observed & ~mask.test)
+    assert not mask.test[1::2].any() and not mask.whole_trials
+
+
+def test_refusals_of_units_and_bins(recording):
+    with pytest.raises(ValueError, match="two neurons that vary; the recording has 1"):
+        held_out_units(wp.Recording(recording.values[:, :, :1]))
+    with pytest.raises(ValueError, match="two bins or more"):
+        future_bins(wp.Recording(recording.values[:, :1]))
+    for scheme in (held_out_units, future_bins):
+        with pytest.raises(ValueError, match=r"share must lie between 0 and 1; got 1\.0"):
+            scheme(recording, share=1.0)
 
 
 def test_refusals(recording):

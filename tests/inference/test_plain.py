@@ -5,7 +5,7 @@ import pytest
 
 import weightpath as wp
 from weightpath.inference.masks import SCHEMES
-from weightpath.inference.paired import entry_sums, paired_difference, r_squared, trial_errors
+from weightpath.inference.paired import entry_sums, paired_difference, paired_ratio, r_squared, trial_errors
 from weightpath.inference.plain import PLAIN, block_mean, epoch_mean, plain_predictions, smoother, tune
 from weightpath.inference.read import read_recording, sample_path
 
@@ -108,6 +108,15 @@ def test_paired_difference_is_the_difference_and_its_spread():
     gain = (errors[1] - errors[0])[1:] / 2
     assert got.se == pytest.approx(gain.std() / np.sqrt(399), rel=0.05)
     assert got.low == pytest.approx(expected - 1.96 * got.se, abs=0.2 * got.se)
+
+
+def test_paired_ratio_is_the_difference_of_two_ratios():
+    rng = np.random.default_rng(1)
+    size = np.full(300, 2.0)
+    first, second = rng.normal(1, 1, 300), rng.normal(0.5, 1, 300)
+    got = paired_ratio(first, second, size, draws=4000)
+    assert got.difference == pytest.approx((first.sum() - second.sum()) / size.sum(), abs=1e-12)
+    assert got.se == pytest.approx(((first - second) / 2).std() / np.sqrt(300), rel=0.05)
 
 
 def test_recorded_paired_difference(session):

@@ -118,11 +118,22 @@ def test_silent_neurons_are_kept_and_not_scaled():
 def test_counts_are_cast_with_a_warning():
     with pytest.warns(UserWarning, match="Smooth counts first"):
         recording = wp.Recording(RNG.poisson(3.0, (4, 3, 2)))
-    assert recording.values.dtype == np.float64
+    assert recording.values.dtype == np.float64 and "int64 values cast to real numbers" in recording.describe()
+    counts = RNG.poisson(3.0, (4, 3, 2)).astype(np.uint8)
+    assert wp.Recording(counts, counts=True).is_counts  # declared, hence no warning
+    for wrong, what in ((counts - 9.0, "negative"), (counts + 0.5, "not whole")):
+        with pytest.raises(ValueError, match=f"counts must be whole and not negative; .* observed values are {what}"):
+            wp.Recording(wrong, counts=True)
 
 
 def test_repeated_trial_numbers_are_said():
     assert "more than once" in wp.Recording(DATA, trial_id=[1, 1, 2, 3, 4, 5]).describe()
+
+
+def test_the_order_of_unsorted_trials_is_kept_and_said():
+    recording = wp.Recording(DATA, trial_id=[3, 3, 1, 9, 0, 2])
+    assert recording.source_trial.tolist() == [4, 2, 5, 0, 1, 3]  # equal numbers stay in the given order
+    assert "trials sorted by trial_id; source_trial keeps the given order" in recording.describe()
 
 
 def test_unknown_standardisation():
@@ -139,9 +150,9 @@ def test_files(tmp_path):
     with pytest.raises(ValueError, match="cannot be read as plain numpy arrays") as refused:
         read_recording(tmp_path / "text.npz")
     assert "unsafely" not in str(refused.value)
-    (tmp_path / "text.csv").write_text("1,2")
-    with pytest.raises(ValueError, match=r"expected \.npz, \.npy or \.nc"):
-        read_recording(tmp_path / "text.csv")
+    (tmp_path / "text.txt").write_text("1,2")
+    with pytest.raises(ValueError, match=r"ends in '\.txt'; expected \.npz, \.npy, \.nc \(netCDF\), \.nwb, \.mat"):
+        read_recording(tmp_path / "text.txt")
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 not a zip")
     with pytest.raises(ValueError, match="cannot be read as plain numpy arrays"):
         read_recording(tmp_path / "broken.npz")
@@ -166,5 +177,5 @@ def test_files(tmp_path):
 def test_bins_that_cannot_be_made(tmp_path):
     np.savez(tmp_path / "timed.npz", a=DATA, time=np.arange(4) * 0.05)
     for width in (0.07, 0.02, 1.0, -0.05):
-        with pytest.raises(ValueError, match="cannot be made|must be positive"):
+        with pytest.raises(ValueError, match="cannot be made|must be a positive number of seconds"):
             read_recording(tmp_path / "timed.npz", bin=width)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import weightpath as wp
-from weightpath.inference.masks import Mask
+from weightpath.inference.held_out import Mask
 from weightpath.inference.scores import CrossValidation, Row
 from weightpath.inference.wording import INDISTINCT, Standing, relation
 
@@ -68,6 +68,15 @@ def test_controls_that_predict_better():
 def test_level_with_fixed_weights():
     text = scores_with({"even": others(9, inputs=1, fixed=1)}).verdict()
     assert "It is level with a network in which nothing changes" in text
+
+
+def test_further_controls_belong_to_what_they_let_change():
+    """One constant unconstrained matrix is a network in which nothing changes; inputs per trial are changing inputs."""
+    text = scores_with({"even": others(9) | {"full, rank 1": 0.5}, "runs": others(9) | {"full, rank 1": 0.5}}).verdict()
+    assert "It is level with a network in which nothing changes" in text and "full, rank 1" in text
+    ahead = others(9) | {"inputs_only, rank 1": -5}
+    text = scores_with({"even": ahead, "runs": ahead}).verdict()
+    assert "Models with changing inputs or read-out predict better" in text
 
 
 def test_parts_of_trials_are_never_learning():

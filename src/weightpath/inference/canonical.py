@@ -46,6 +46,11 @@ def canonical(fit) -> Canonical:
             f"changes={fit.model.changes!r} has a full core: its directions are free up to an invertible matrix, so "
             "there is no canonical form. Compare the spans of a and b, or the weights."
         )
+    if fit.a.ndim == 3:
+        raise ValueError(
+            f"changes={fit.model.changes!r} has directions of its own on every trial, so there is no canonical form of "
+            "them. Compare the weights of trials, fit.weights(k)."
+        )
     rate = np.tanh(fit.z.astype(np.float64) @ fit.a.astype(np.float64).T).reshape(-1, len(fit.a))
     visited = visited_directions(rate)
     a, c = fit.a.astype(np.float64), fit.c.astype(np.float64)

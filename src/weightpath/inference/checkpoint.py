@@ -20,6 +20,8 @@ def fingerprint(model, recording, mask: np.ndarray, settings: dict[str, Any]) ->
     text = json.dumps({"schema": SCHEMA, "model": model.describe(), **settings}, sort_keys=True)
     sha = hashlib.sha256(text.encode())
     sha.update(recording.digest().encode() + np.packbits(mask).tobytes())
+    for one in getattr(model, "known", ()):
+        sha.update(np.ascontiguousarray(recording.covariates[one.covariate], dtype=float).tobytes())
     return sha.hexdigest()
 
 

@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 
 from weightpath._types import Bool
+from weightpath.inference.known import check_known
 from weightpath.inference.problem import levels_by_epoch, number_of_units
 from weightpath.inference.recording import Recording
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
-#: Below this attainable R^2 the identity decoder is refused.
+#: Below this attainable R^2 a decoder without a scale of its own is refused.
 LEAST_ATTAINABLE = 0.9
 
 
@@ -40,11 +41,35 @@ def check_model(model, recording) -> None:
             f"rank {model.rank} exceeds time bins x conditions = {bins} x {conditions} = {bins * conditions}, all that "
             "the condition means can tell apart; lower the rank."
         )
+    check_known(recording, model.known)
+    if model.counts:
+        _check_counts(model, recording)
+    if model.inputs == "ode" and not model.input_network.throughout and not np.any(recording.time < 0):
+        raise ValueError(
+            "no preparatory bins: inputs would never act. inputs='ode' acts at times before 0, and the recording's "
+            f"begin at {recording.time[0]:g}. Give the recording times that are negative before the go cue, let the "
+            "inputs act in all bins by input_network=InputNetwork(throughout=True), or use inputs='none' with "
+            "initial_state='condition'."
+        )
     if np.any(np.diff(np.sort(recording.trial_id)) == 0) and model.kernel.noise_sd == 0 and model.changes == "trial":
         raise ValueError(
             "some trial_id occur more than once, and kernel.noise_sd = 0 forces equal factors on them; number the "
             "trials apart or give noise_sd > 0."
         )
+
+
+def _check_counts(model: LowTensorRankRNN, recording: Recording) -> None:
+    values = recording.values[recording.observed]
+    if np.any(values < 0):
+        what = f"the recording goes down to {values.min():.4g}"
+    elif np.any(values != np.round(values)):
+        what = f"the recording holds {values[values != np.round(values)][0]:.4g}, which is no whole number"
+    else:
+        return
+    raise ValueError(
+        f"likelihood={model.likelihood!r} needs counts: whole numbers, not negative; {what}. Give spikes per bin, not "
+        "smoothed, standardised or divided by the bin, or use likelihood='gaussian'."
+    )
 
 
 def training_mask(recording: Recording, mask) -> Bool[np.ndarray, "trial time neuron"]:
@@ -69,7 +94,7 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
     """Refuse a mask that leaves a parameter without data; warns about thin data and returns what was said.
 
     **Raises:** ValueError naming an epoch without training trials where each epoch has its own parameters, and data
-    that the identity decoder cannot reach.
+    that a decoder without a scale of its own cannot reach.
     """
     training = np.asarray(mask.any(axis=(1, 2)))
     by_epoch = levels_by_epoch(model) or model.changes in ("inputs_epoch", "readout_epoch")
@@ -81,7 +106,11 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
             "trials (another mask or scheme), join it to another epoch, or use by_epoch=False or changes='fixed'."
         )
     _check_reach(model, recording, mask)
-    notes = (*_thin_data(model, recording, training), *_without_data(recording, mask))
+    notes = (
+        *_thin_data(model, recording, training),
+        *_without_data(recording, mask),
+        *_whole_numbers(model, recording),
+    )
     for note in notes:
         warnings.warn(note, UserWarning, stacklevel=3)
     held_out = int((~training).sum())
@@ -95,13 +124,25 @@ def _check_reach(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray
     seen = np.where(mask, recording.values, np.nan)[:, :, mask.any(axis=(0, 1))]
     if np.all(np.nanmax(seen, axis=(0, 1)) == np.nanmin(seen, axis=(0, 1))):
         raise ValueError("all training entries of each neuron are equal; there is nothing to fit.")
+    if model.counts or model.trains_gain or model.decoder == "linear":
+        return
     total = np.sum((values - values.mean()) ** 2)
-    reach = 1 - np.sum(np.maximum(np.abs(values) - 1, 0) ** 2) / total
-    if model.decoder == "identity" and reach < LEAST_ATTAINABLE:
-        raise ValueError(
-            f"decoder='identity' predicts tanh(x), within (-1, 1), and the data reach {np.abs(values).max():.3g}: no "
-            f"more than R^2 = {reach:.3g} is attainable. Scale the data into (-1, 1), or use decoder='linear'."
+    if model.decoder == "identity":
+        reach = 1 - np.sum(np.maximum(np.abs(values) - 1, 0) ** 2) / total
+        what = f"decoder='identity' predicts tanh(x), within (-1, 1), and the data reach {np.abs(values).max():.3g}"
+        remedy = "Scale the data into (-1, 1), or use gain=True or decoder='linear'"
+    else:
+        units, neurons = number_of_units(model, recording), recording.shape[2]
+        centre = np.nanmean(seen, axis=(0, 1))
+        length = np.sqrt(np.nansum((seen - centre) ** 2, axis=2))
+        reach = 1 - np.sum(np.maximum(length - np.sqrt(units), 0) ** 2) / total
+        what = (
+            f"decoder='orthogonal' without gain predicts vectors of length below sqrt(units) = {np.sqrt(units):.3g}, "
+            f"and those of the {neurons} neurons reach {length.max():.3g} about their mean"
         )
+        remedy = "Use gain=True, more units, or scale the data down"
+    if reach < LEAST_ATTAINABLE:
+        raise ValueError(f"{what}: no more than R^2 = {reach:.3g} is attainable. {remedy}.")
 
 
 def _thin_data(model: LowTensorRankRNN, recording: Recording, training: np.ndarray) -> list[str]:
@@ -128,3 +169,15 @@ def _without_data(recording: Recording, mask: np.ndarray) -> list[str]:
     if missing:
         notes.append(f"conditions without training trials keep the mean over conditions: {', '.join(missing[:8])}")
     return notes
+
+
+def _whole_numbers(model: LowTensorRankRNN, recording: Recording) -> list[str]:
+    values = recording.values[recording.observed]
+    # What was given as integers has been remarked upon when the recording was made; rates in Hz may be whole.
+    said = recording.counts is False or any("cast to real numbers" in note for note in recording.notes)
+    if model.counts or said or np.any(values != np.round(values)):
+        return []
+    return [
+        "all values are whole numbers, fitted as real ones: a Gaussian likelihood fits rates, not counts. Smooth "
+        "counts first (e.g. a Gaussian of sd 4 bins along time), or use likelihood='poisson'"
+    ]

@@ -8,13 +8,23 @@ import numpy as np
 from weightpath._types import Bool, Float
 
 
-def as_missing(values: np.ndarray) -> tuple[Float[np.ndarray, "trial time neuron"], list[str]]:
-    """`values` in float64 with infinite entries as NaN, and notes on the numbers of both; warns about integers."""
+def as_missing(
+    values: np.ndarray, counts: bool | None = None
+) -> tuple[Float[np.ndarray, "trial time neuron"], list[str]]:
+    """`values` in float64 with infinite entries as NaN, and notes on the numbers of both; warns about integers.
+
+    `counts`: they are declared to be counts (True), so there is no warning.
+
+    **Raises:** ValueError when counts are negative or not whole.
+    """
     notes = []
-    if not np.issubdtype(values.dtype, np.floating):
+    if counts:
+        notes.append(_checked_counts(values))
+    elif not np.issubdtype(values.dtype, np.floating):
         warnings.warn(
             f"the recording holds {values.dtype} values, which are taken as real numbers: a Gaussian likelihood fits "
-            "rates, not counts. Smooth counts first (e.g. a Gaussian of sd 4 bins along time).",
+            "rates, not counts. Smooth counts first (e.g. a Gaussian of sd 4 bins along time), or give counts=True "
+            "and fit a count likelihood.",
             UserWarning,
             stacklevel=3,
         )
@@ -27,6 +37,17 @@ def as_missing(values: np.ndarray) -> tuple[Float[np.ndarray, "trial time neuron
         detail = f"{int(missing.sum())} NaN, {int(infinite.sum())} infinite"
         notes.append(f"{share:.1%} of the entries are missing ({detail}): out of every fit and score")
     return values, notes
+
+
+def _checked_counts(values: np.ndarray) -> str:
+    seen = values[np.isfinite(values)]
+    for wrong, what in ((seen < 0, "negative"), (seen != np.round(seen), "not whole")):
+        if np.any(wrong):
+            raise ValueError(
+                f"counts must be whole and not negative; {int(wrong.sum())} of {seen.size} observed values are {what} "
+                f"(first: {seen[wrong][0]:g}). Give the counts before smoothing or scaling, or leave counts= out."
+            )
+    return f"counts per bin, {seen.mean():.3g} on average: for a count likelihood" if seen.size else "counts per bin"
 
 
 def dropped(
@@ -70,6 +91,11 @@ def label_list(neuron: Any, neurons: int) -> np.ndarray:
     """Names of the neurons, 0, 1, 2, ... when none are given."""
     names = np.arange(neurons) if neuron is None else np.asarray(neuron)
     return names.astype(str) if names.dtype == object else names
+
+
+def of_values(note: str) -> bool:
+    """Whether a note tells of the values at hand, so that a part of the recording gets its own instead."""
+    return "of the entries are missing" in note or note.startswith(("counts per bin", "silent (constant)"))
 
 
 def _names(names: np.ndarray) -> str:

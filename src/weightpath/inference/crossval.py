@@ -12,17 +12,18 @@ import numpy as np
 
 from weightpath._progress import resolve_progress
 from weightpath._types import Bool
+from weightpath.inference.baselines import BASELINES, baseline_names
 from weightpath.inference.checks import check_model, check_training
-from weightpath.inference.jobs import Job, Outcome, run_jobs
-from weightpath.inference.masks import SCHEMES, Mask, scheme_names
-from weightpath.inference.paired import trial_errors
+from weightpath.inference.controls import CONTROLS, allowed, asked, compared_models, ridge_controls, with_epochs
+from weightpath.inference.held_out import Mask
+from weightpath.inference.jobs import Job, run_jobs
+from weightpath.inference.masks import SCHEMES, scheme_names
 from weightpath.inference.plain import plain_predictions
 from weightpath.inference.recording import Recording
+from weightpath.inference.rows import fit_rows, predicted_rows, remarks
 from weightpath.inference.scores import CrossValidation, Row
+from weightpath.inference.within import within_predictions
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
-
-#: Models that are fitted beside the low-tensor-rank one at equal rank: what may change over learning.
-CONTROLS = ("fixed", "epoch", "inputs_epoch", "readout_epoch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,8 @@ def cross_validate(
     *,
     schemes: str | Mask | Sequence[str | Mask] = ("trials", "blocks"),
     seeds: int | Sequence[int] = 1,
-    controls: bool | Sequence[int] = True,
+    controls: bool | str | Sequence[int | str] = True,
+    baselines: bool | str | Sequence[str] = False,
     iterations: int = 800,
     learning_rate: float = 1e-2,
     dtype: str = "float32",
@@ -66,12 +68,13 @@ def cross_validate(
     """Score models on held-out entries, beside controls of equal rank and plain predictors on the same entries.
 
     Arguments: `models`: one or several `LowTensorRankRNN` that differ in rank or in other settings; `schemes`: names of
-    `weightpath.inference.masks.SCHEMES`, masks of one's own (`masks.user_mask`), and "trials" for two splits into whole
+    `weightpath.inference.masks.SCHEMES`, masks of one's own (`user_mask`), and "trials" for two splits into whole
     trials (every second one, and runs of 20); `seeds`: number of fits of each model, or their seeds; `controls`: True
-    fits the controls at the chosen rank, a list of ranks at these too, False none (the plain predictors are always
-    there); `mask_seed` draws runs and blocks, alike for all fits; `workers`: fits at the same time; `checkpoint_dir`:
-    keeps every finished fit and the state of those under way, so that the same call resumes and ends bit for bit where
-    an uninterrupted one ends.
+    fits `controls.CONTROLS` at the chosen rank, "all" every one of `controls.COMPARISONS`, a list of ranks and of names
+    adds these, False none (the plain predictors are always there); `baselines`: True, or names of
+    `baselines.BASELINES`, adds descriptions of the data of equal rank without a network; `mask_seed` draws runs and
+    blocks, alike for all fits; `workers`: fits at the same time; `checkpoint_dir`: keeps every finished fit and the
+    state of those under way, so that the same call resumes and ends bit for bit where an uninterrupted one ends.
 
     The rank is chosen on the first scheme that holds out whole trials (else on the first scheme). Where the recording
     has one epoch, controls and plain predictors that change with the epoch see two halves of the session instead.
@@ -81,15 +84,15 @@ def cross_validate(
     named = _labelled(models)
     if not isinstance(recording, Recording):
         raise ValueError(f"recording must be a wp.Recording; got {type(recording).__name__}. Make one of the array.")
-    further = () if isinstance(controls, bool) else tuple(controls)
-    if unknown := set(further) - {model.rank for model in named.values()}:
+    wanted, described = asked(controls), baseline_names(baselines)
+    if unknown := set(wanted.ranks) - {model.rank for model in named.values()}:
         raise ValueError(f"controls are asked for at rank {sorted(unknown)}, which is not among the models.")
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not seeds:
         raise ValueError("seeds must name at least one fit.")
     settings = dict(iterations=iterations, learning_rate=learning_rate, dtype=dtype)
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    split, notes = _with_epochs(recording)
+    split, notes = with_epochs(recording)
     with resolve_progress(progress) as report, warnings.catch_warnings():
         # What fits and masks say is kept in the result; the filter is set here because it is common to all threads.
         warnings.simplefilter("ignore", UserWarning)
@@ -97,44 +100,59 @@ def cross_validate(
         scored = {name: mask.test & ~recording.silent & mask.train.any((0, 1)) for name, mask in masks.items()}
         plan = _Plan(recording, split, masks, scored, seeds, settings)
         run = partial(run_jobs, workers=workers, directory=directory, report=report)
-        notes += _checked_early(plan, named, controls is not False)
+        notes += tuple(mask.remark() for mask in masks.values() if mask.thin)
+        notes += _checked_early(plan, named)
+        wanted, left_out = allowed(wanted, partial(_check_control, plan, next(iter(named.values()))))
+        notes += left_out
         grid = [job for label, model in named.items() for job in plan.jobs(label, "ltr", model)]
         outcomes = run(grid, label="ranks")
-        rows = _rows(grid, outcomes, recording)
-        plain = _plain_rows(plan)
+        rows = fit_rows(grid, outcomes, recording)
+        plain = _plain_rows(plan, named)
         deciding = next((name for name, mask in masks.items() if mask.whole_trials), next(iter(masks)))
         scores = CrossValidation(recording, masks, scored, (*rows, *plain), named, deciding, seeds, notes)
+        compared = compared_models(scores, wanted.ranks)
         beside = [
             job
-            for model in ([] if controls is False else _with_controls(scores, further))
-            for changes in CONTROLS
+            for model in compared
+            for changes in wanted.names
             for job in plan.jobs(f"{changes}, rank {model.rank}", "control", replace(model, changes=changes))
         ]
         more = run(beside, label="controls")
-        rows += _rows(beside, more, recording)
-    remarks = _remarks([*grid, *beside], [*outcomes, *more], bool(beside))
-    return replace(scores, rows=(*rows, *plain), notes=(*notes, *remarks))
+        rows += fit_rows(beside, more, recording)
+        rows += [row for model in compared for row in _baseline_rows(plan, described, model.rank)]
+    notes += tuple(remarks([*grid, *beside], [*outcomes, *more]))
+    if any(model.known for model in named.values()):
+        notes += ("measured inputs are used: where they are behaviour made by the activity, this uses past activity",)
+    if not beside:
+        notes += ("the controls were left out: without them nothing can be said about what changed",)
+    return replace(scores, rows=(*rows, *plain), notes=notes)
 
 
-def _checked_early(plan: _Plan, models: dict[str, LowTensorRankRNN], controls: bool) -> tuple[str, ...]:
-    """What would stop a fit or a control stops the call, before the first fit; returns what the fits will say.
+def _checked_early(plan: _Plan, models: dict[str, LowTensorRankRNN]) -> tuple[str, ...]:
+    """What would stop a fit stops the call, before the first fit; returns what the fits will say.
 
     **Raises:** ValueError that names model and scheme.
     """
     said: dict[str, None] = {}
-    asked = [(label, model, plan.recording) for label, model in models.items()]
-    first = next(iter(models.values()))
-    if controls:
-        asked += [(f"control {changes}", replace(first, changes=changes), plan.split) for changes in CONTROLS]
-    for label, model, recording in asked:
-        for name, mask in plan.masks.items():
-            try:
-                check_model(model, recording)
-                found = check_training(model, recording, mask.train)
-            except ValueError as error:
-                raise ValueError(f"{label} on scheme {name!r}: {error}") from error
-            said |= {f"scheme {name}: {note}": None for note in found if label in models}
+    for label, model in models.items():
+        said |= _check(plan, label, model, plan.recording)
     return tuple(said)
+
+
+def _check_control(plan: _Plan, model: LowTensorRankRNN, changes: str) -> None:
+    _check(plan, f"control {changes}", replace(model, changes=changes), plan.split)
+
+
+def _check(plan: _Plan, label: str, model: LowTensorRankRNN, recording: Recording) -> dict[str, None]:
+    said: dict[str, None] = {}
+    for name, mask in plan.masks.items():
+        try:
+            check_model(model, recording)
+            found = check_training(model, recording, mask.train)
+        except ValueError as error:
+            raise ValueError(f"{label} on scheme {name!r}: {error}") from error
+        said |= {f"scheme {name}: {note}": None for note in found}
+    return said
 
 
 def _masks(recording: Recording, schemes: str | Mask | Sequence[str | Mask], seed: int) -> dict[str, Mask]:
@@ -147,28 +165,6 @@ def _masks(recording: Recording, schemes: str | Mask | Sequence[str | Mask], see
         else:
             masks |= {name: SCHEMES[name](recording, seed=seed) for name in scheme_names((scheme,))}
     return masks
-
-
-def _remarks(jobs: Sequence[Job], outcomes: Sequence[Outcome], controls: bool) -> list[str]:
-    remarks, ended = [], {result: set() for result in ("not_converged", "nonfinite")}
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        ended.setdefault(outcome.result, set()).add(job.label)
-    if unsettled := sorted(ended["not_converged"]):
-        remarks.append(f"not settled (*), give more iterations: {', '.join(unsettled)}")
-    if broken := sorted(ended["nonfinite"]):
-        remarks.append(f"stopped at numbers that are not finite (*), lower the learning rate: {', '.join(broken)}")
-    if not controls:
-        remarks.append("the controls were left out: without them nothing can be said about what changed")
-    return remarks
-
-
-def _with_controls(scores: CrossValidation, further: tuple[int, ...]) -> list[LowTensorRankRNN]:
-    """The chosen model, and the first model of each further rank."""
-    models = {scores.chosen_rank: scores.best}
-    for model in scores.models.values():
-        if model.rank in further:
-            models.setdefault(model.rank, model)
-    return list(models.values())
 
 
 def _labelled(models: LowTensorRankRNN | Iterable[LowTensorRankRNN]) -> dict[str, LowTensorRankRNN]:
@@ -201,46 +197,22 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _with_epochs(recording: Recording) -> tuple[Recording, tuple[str, ...]]:
-    """The recording with at least two epochs for the controls, and what is to be said about it."""
-    if len(recording.epochs) > 1:
-        return recording, ()
-    half = recording.shape[0] // 2
-    halves = np.where(np.arange(recording.shape[0]) < half, "first half", "second half")
-    return recording.with_epoch(halves), (
-        f"the recording has one epoch: for the controls it was split at the middle trial ({half})",
-    )
-
-
-def _rows(jobs: Sequence[Job], outcomes: Sequence[Outcome], recording: Recording) -> list[Row]:
-    """Rows of the fits, seeds together; with several seeds also the score of their mean prediction."""
-    together: dict[tuple[str, str], list[tuple[Job, Outcome]]] = {}
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        together.setdefault((job.label, job.scheme), []).append((job, outcome))
-    rows, means = [], []
-    for (label, scheme), group in together.items():
-        job, rank = group[0][0], group[0][0].model.rank
-        settled = tuple(outcome.result == "successful" for _, outcome in group)
-        held = np.mean([outcome.held for _, outcome in group], axis=0)
-        errors = np.array([_errors(recording, outcome.held, job.test) for _, outcome in group])
-        rows.append(Row(scheme, label, job.kind, rank, errors, settled, held))
-        if len(group) > 1 and job.kind == "ltr":
-            error = _errors(recording, held, job.test)[None]
-            means.append(Row(scheme, f"{label}, mean of {len(group)} fits", "mean", rank, error, (all(settled),), held))
-    return rows + means
-
-
-def _plain_rows(plan: _Plan) -> list[Row]:
+def _plain_rows(plan: _Plan, models: dict[str, LowTensorRankRNN]) -> list[Row]:
     rows = []
     for name, mask in plan.masks.items():
-        test = plan.scored[name]
-        for label, prediction in plain_predictions(plan.split, mask.train).items():
-            errors = trial_errors(plan.split.values, prediction, test)[None]
-            rows.append(Row(name, label, "plain", 0, errors, (True,), prediction[test]))
+        found = plain_predictions(plan.split, mask.train) | within_predictions(plan.split, mask.train)
+        found |= ridge_controls(models.values(), plan.split, mask.train)
+        rows += predicted_rows(name, "plain", 0, plan.split, found, plan.scored[name])
     return rows
 
 
-def _errors(recording: Recording, held: np.ndarray, test: np.ndarray) -> np.ndarray:
-    prediction = np.zeros(recording.shape)
-    prediction[test] = held
-    return trial_errors(recording.values, prediction, test)
+def _baseline_rows(plan: _Plan, names: tuple[str, ...], rank: int) -> list[Row]:
+    rows = []
+    for name in names:
+        for scheme, mask in plan.masks.items():
+            found = BASELINES[name](plan.split, mask.train, rank)
+            label = {f"{name}, rank {rank}": found.prediction}
+            rows += predicted_rows(
+                scheme, "baseline", rank, plan.split, label, plan.scored[scheme], settled=found.settled
+            )
+    return rows

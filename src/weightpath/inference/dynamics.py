@@ -21,8 +21,9 @@ _BELOW = (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19
 class Drive(NamedTuple):
     """What moves the state of each trial: the factors, the start and the inputs."""
 
-    post: Float[Array, "unit rank"]
-    pre: Float[Array, "unit rank"]
+    post: Float[Array, "unit rank *trial"]
+    """Directions of all trials, or of each (last axis)."""
+    pre: Float[Array, "unit rank *trial"]
     factor: Float[Array, "... trial"]
     start: Float[Array, "rank trial"]
     inputs: Float[Array, "time rank trial"] | Float[Array, "time rank one"]
@@ -30,35 +31,48 @@ class Drive(NamedTuple):
 
 
 def integrate(
-    drive: Drive, observe: Callable[..., tuple[Any, Any]], carry: Any, per_bin: Any, *, solver: str, substeps: int
+    drive: Drive,
+    observe: Callable[..., tuple[Any, Any]],
+    carry: Any,
+    per_bin: Any,
+    *,
+    solver: str,
+    substeps: int,
+    noise: Float[Array, "time rank trial"] | None = None,
 ) -> tuple[Any, Any]:
     """Run the state through all bins; the first bin is at the start, before any step.
 
     `observe(carry, z, rate, item) -> (carry, out)` sees the state (rank, trial), the rates tanh(A z) (unit, trial) and
     the entry of `per_bin` of every bin. Returns the last carry and the stacked `out`. Each bin is checkpointed: the
-    gradient stores the state only, and works the rates out again.
+    gradient stores the state only, and works the rates out again. `noise` is added to the state after each bin.
     """
 
-    def mix(read: Array) -> Array:
-        return jnp.einsum("rsk,sk->rk", drive.factor, read) if drive.factor.ndim == 3 else drive.factor * read
+    def mix(seen: Array) -> Array:
+        return jnp.einsum("rsk,sk->rk", drive.factor, seen) if drive.factor.ndim == 3 else drive.factor * seen
+
+    if drive.post.ndim == 3:
+        spread = lambda z: jnp.einsum("nrk,rk->nk", drive.post, z)  # noqa: E731
+        read = lambda rate: jnp.einsum("nrk,nk->rk", drive.pre, rate)  # noqa: E731
+    else:
+        spread, read = (lambda z: drive.post @ z), (lambda rate: drive.pre.T @ rate)
 
     def step(state, item):
         z, carry = state
-        inputs, item = item
-        rate = fast_tanh(drive.post @ z)
+        inputs, added, item = item
+        rate = fast_tanh(spread(z))
         carry, out = observe(carry, z, rate, item)
 
         def flow(z, rate=None):
-            rate = fast_tanh(drive.post @ z) if rate is None else rate
-            return -z + mix(drive.pre.T @ rate) + inputs
+            rate = fast_tanh(spread(z)) if rate is None else rate
+            return -z + mix(read(rate)) + inputs
 
         z = advance(flow, z, flow(z, rate), drive.size, solver)
         if substeps > 1:
             once = jax.checkpoint(lambda z: advance(flow, z, flow(z), drive.size, solver))
             z = jax.lax.scan(lambda z, _: (once(z), None), z, length=substeps - 1)[0]
-        return (z, carry), out
+        return (z if added is None else z + added, carry), out
 
-    (_, carry), out = jax.lax.scan(jax.checkpoint(step), (drive.start, carry), (drive.inputs, per_bin))
+    (_, carry), out = jax.lax.scan(jax.checkpoint(step), (drive.start, carry), (drive.inputs, noise, per_bin))
     return carry, out
 
 

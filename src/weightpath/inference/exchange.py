@@ -23,7 +23,10 @@ def to_dataset(recording):
         rest = tuple("time" if n == recording.shape[1] else f"{key}_{i}" for i, n in enumerate(value.shape[1:]))
         rest = rest if len(set(rest)) == len(rest) else tuple(f"{key}_{i}" for i in range(len(rest)))
         variables[f"covariate_{key}"] = (("trial", *rest), value)
-    return xr.Dataset(variables, coords=labels, attrs={"name": recording.name, "notes": "; ".join(recording.notes)})
+    attrs = {"name": recording.name, "notes": "; ".join(recording.notes)}
+    if recording.counts is not None:
+        attrs["values"] = "counts" if recording.counts else "rates"
+    return xr.Dataset(variables, coords=labels, attrs=attrs)
 
 
 def from_dataset(cls, dataset):
@@ -42,6 +45,7 @@ def from_dataset(cls, dataset):
             if key.startswith("covariate_")
         },
         name=dataset.attrs.get("name"),
+        counts={"counts": True, "rates": False}.get(dataset.attrs.get("values", "")),
     )
     kept = {key: dataset[key].values[recording.source_neuron] for key in ("centre", "scale") if key in dataset}
     return recording._with(**kept)

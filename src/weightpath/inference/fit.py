@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,15 +13,18 @@ from weightpath._progress import resolve_progress
 from weightpath._results import RESULTS
 from weightpath.inference import checks
 from weightpath.inference.checkpoint import fingerprint, load_state, save_state
+from weightpath.inference.collect import collect
 from weightpath.inference.converged import judge
+from weightpath.inference.counts import pearson
 from weightpath.inference.nonfinite import first_nonfinite, last_finite
 from weightpath.inference.objective import predict
 from weightpath.inference.optimise import CHUNK, Schedule, State, begin, is_finite, run_chunk
-from weightpath.inference.parameters import condition_means, initial_values
-from weightpath.inference.prior import automatic_weight
+from weightpath.inference.parameters import initial_values
+from weightpath.inference.prior import automatic_weight, count_weight
 from weightpath.inference.problem import Arrangement, arrange
 from weightpath.inference.recording import Recording
-from weightpath.inference.result import Fit, collect
+from weightpath.inference.result import Fit
+from weightpath.inference.starts import condition_means
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
 #: Shares of the iterations after which the automatic prior weight is estimated again.
@@ -57,13 +61,15 @@ def fit(
     r"""Fit a low-tensor-rank network to a recording: MAP over the trial factors, by Adam with a cosine schedule to 5%.
 
     Arguments: `mask` (trial, time, neuron), True where to train; default every observed entry. Trials without any are
-    held out: their factors are the predictive mean of the prior. `seed` of the initial values; `iterations` of Adam at
-    `learning_rate`; `dtype` "float32" or "float64" (needs JAX's 64-bit mode); `progress`: True, False, None or a
-    callable; `checkpoint`: a file, written every 50 iterations and resumed from when it exists and belongs to this fit
-    (a resumed fit equals an uninterrupted one bit for bit on one machine).
+    held out: their factors are the predictive mean of the prior. `seed` of the initial values and of what iterations
+    draw at random; `iterations` of Adam at `learning_rate`; `dtype` "float32" or "float64" (needs JAX's 64-bit mode);
+    `progress`: True, False, None or a callable; `checkpoint`: a file, written every 50 iterations and resumed from when
+    it exists and belongs to this fit (a resumed fit equals an uninterrupted one bit for bit on one machine).
 
-    The data term is the mean squared error over the training entries. With the linear decoder the data are centred per
-    neuron and divided by one standard deviation for the fit; everything returned is in the units of the recording.
+    The data term is the mean squared error over the training entries; with counts, the mean negative log likelihood of
+    an entry. Unless the decoder takes the data as they are (identity or orthogonal without gain), real-valued data are
+    centred per neuron and divided by one standard deviation for the fit; everything returned is in the units of the
+    recording.
 
     A fit that is not settled, or that met a number that is not finite, says so: a warning, `Fit.converged`,
     `Fit.result` and `Fit.reason`.
@@ -110,9 +116,10 @@ def _check_settings(seed, iterations, learning_rate, dtype) -> None:
 def _begin(arrangement: Arrangement, settings: dict) -> _Run:
     dtype = np.dtype(settings["dtype"])
     parameters = initial_values(arrangement, settings["seed"], dtype)
-    schedule = Schedule(jnp.asarray(settings["learning_rate"], dtype), jnp.asarray(settings["iterations"], dtype))
+    rate, total = (jnp.asarray(settings[name], dtype) for name in ("learning_rate", "iterations"))
+    schedule = Schedule(rate, total, jax.random.key(settings["seed"]) if arrangement.layout.random else None)
     means = condition_means(arrangement)[arrangement.recording.condition]
-    weight, effective = _prior_weight(arrangement, arrangement.standardised - means)
+    weight, effective = _prior_weight(arrangement, means)
     return _Run(
         arrangement=arrangement, dtype=dtype, schedule=schedule, iterations=settings["iterations"],
         state=begin(parameters, weight, dtype), history=np.zeros((0, 2), dtype), effective=effective,
@@ -175,15 +182,21 @@ def _reestimate(run: _Run, problem, trials, layout) -> None:
         return
     bins = jnp.zeros(problem.data.shape[0], run.dtype)
     prediction = predict(run.state.parameters, trials, problem.size, bins, layout)[1]
-    residual = run.arrangement.standardised - np.asarray(prediction, np.float64).transpose(2, 0, 1)
-    weight, run.effective = _prior_weight(run.arrangement, residual)
+    weight, run.effective = _prior_weight(run.arrangement, np.asarray(prediction, np.float64).transpose(2, 0, 1))
     run.state = State(run.state.parameters, run.state.moments, run.state.iteration, jnp.asarray(weight, run.dtype))
 
 
-def _prior_weight(arrangement: Arrangement, residual: np.ndarray) -> tuple[float, float]:
-    """Weight on the sum of squared standard normal numbers, and the effective number of entries."""
-    model = arrangement.model
-    weight, effective = automatic_weight(residual, arrangement.mask)
+def _prior_weight(arrangement: Arrangement, prediction: np.ndarray) -> tuple[float, float]:
+    """Weight on the sum of squared standard normal numbers, and the effective number of entries.
+
+    `prediction` (trial, time, neuron) is on the model's scale.
+    """
+    model, expected = arrangement.model, arrangement.expected(prediction)
+    residual = arrangement.standardised - expected
+    if model.counts:
+        weight, effective = count_weight(pearson(residual, expected), arrangement.mask)
+    else:
+        weight, effective = automatic_weight(residual, arrangement.mask)
     if model.prior_weight != "auto":
         numbers = int(arrangement.training.sum()) * (model.rank**2 if model.core else model.rank)
         return float(model.prior_weight) / numbers, effective

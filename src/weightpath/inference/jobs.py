@@ -1,7 +1,6 @@
 """The fits of a cross-validation: run side by side, each kept on disk when it is finished."""
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from weightpath._results import outcome_name
 from weightpath._types import Bool, Float
 from weightpath.inference.checkpoint import SCHEMA, fingerprint, read_arrays, write_arrays
 from weightpath.inference.fit import fit
+from weightpath.inference.meter import Meter
 from weightpath.inference.recording import Recording
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
@@ -50,10 +50,6 @@ class Outcome:
     reason: str
 
 
-class Cancelled(Exception):
-    """Ends the fits that are still running when another one failed or the user interrupted."""
-
-
 def run_jobs(
     jobs: Sequence[Job], *, workers: int, directory: Path | None, label: str, report: Callable[..., None]
 ) -> list[Outcome]:
@@ -63,7 +59,8 @@ def run_jobs(
     interrupts, the others stop at their next 50 iterations, with their state saved.
     """
     outcomes: list[Outcome | None] = [_finished(job, directory) for job in jobs]
-    meter = _Meter(jobs, [outcome is not None for outcome in outcomes], label, report)
+    totals = [int(job.settings["iterations"]) for job in jobs]
+    meter = Meter(totals, [outcome is not None for outcome in outcomes], label, report)
     waiting = [index for index, outcome in enumerate(outcomes) if outcome is None]
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         futures = {pool.submit(_run, jobs[index], directory, meter.of(index)): index for index in waiting}
@@ -75,33 +72,6 @@ def run_jobs(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [outcome for outcome in outcomes if outcome is not None]
-
-
-class _Meter:
-    """Adds up the iterations of fits in several threads."""
-
-    def __init__(self, jobs: Sequence[Job], finished: Sequence[bool], label: str, report: Callable[..., None]):
-        self.stop = threading.Event()
-        self._lock = threading.Lock()
-        self._totals = [int(job.settings["iterations"]) for job in jobs]
-        self._done = [total if end else 0 for total, end in zip(self._totals, finished, strict=True)]
-        self._label, self._report = label, report
-        self._tell()
-
-    def of(self, index: int) -> Callable[..., None]:
-        """The progress callable of one job."""
-
-        def progress(label: str, done: int, total: int, **numbers: float) -> None:
-            if self.stop.is_set():
-                raise Cancelled
-            with self._lock:
-                self._done[index] = done
-                self._tell(**numbers)
-
-        return progress
-
-    def _tell(self, **numbers: float) -> None:
-        self._report(self._label, sum(self._done), max(1, sum(self._totals)), **numbers)
 
 
 def _run(job: Job, directory: Path | None, progress: Callable[..., None]) -> Outcome:

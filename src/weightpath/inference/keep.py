@@ -12,10 +12,10 @@ from weightpath.inference.recording import Recording
 from weightpath.inference.result import Fit
 from weightpath.networks import kernels
 from weightpath.networks.factored import FactoredRNN
-from weightpath.networks.low_tensor_rank import LowTensorRankRNN, SmoothOffset
+from weightpath.networks.low_tensor_rank import InputNetwork, KnownInput, LowTensorRankRNN, SmoothOffset
 
-_ARRAYS = ("inputs", "offset", "level", "c_smooth", "c_sd", "z")
-_LABELS = ("conditions", "epochs", "name", "time_unit", "notes")
+_ARRAYS = ("inputs", "offset", "level", "c_smooth", "c_sd", "z", "known", "known_map", "own_inputs", "dispersion")
+_LABELS = ("conditions", "epochs", "name", "time_unit", "notes", "counts")
 
 
 def save_fit(fit: Fit, path: Path) -> None:
@@ -24,7 +24,7 @@ def save_fit(fit: Fit, path: Path) -> None:
     header = dict(
         schema=SCHEMA, kind="fit", model=fit.model.describe(), settings=fit.settings, notes=list(fit.notes),
         result=outcome_name(fit.result), reason=fit.reason, prior_weight=fit.prior_weight, n_eff=fit.n_eff,
-        network={name: getattr(network, name) for name in ("core", "solver", "substeps")},
+        network={name: getattr(network, name) for name in ("core", "solver", "substeps", "link")},
         recording={name: _plain(getattr(fit.recording, name)) for name in _LABELS},
     )  # fmt: skip
     arrays = {name: getattr(fit, name) for name in _ARRAYS if getattr(fit, name) is not None}
@@ -62,6 +62,12 @@ def model_from(settings: dict) -> LowTensorRankRNN:
     settings["kernel"] = getattr(kernels, kernel.pop("name"))(**kernel)
     if settings["trial_offset"] is not None:
         settings["trial_offset"] = SmoothOffset(**settings["trial_offset"])
+    known = settings.get("known", ())
+    settings["known"] = tuple(KnownInput(one["covariate"], tuple(one["lags"]), one["behaviour"]) for one in known)
+    if settings.get("input_network") is not None:
+        network = dict(settings["input_network"])
+        network["layers"] = tuple(network["layers"])
+        settings["input_network"] = InputNetwork(**network)
     return LowTensorRankRNN(**settings)
 
 
@@ -73,7 +79,9 @@ def _recording(header: dict, arrays: dict) -> Recording:
     """A recording with the very same arrays, past the border checks it has been through once."""
     recording = object.__new__(Recording)
     labels = {name: tuple(value) if isinstance(value, list) else value for name, value in header.items()}
-    recording.__dict__.update(labels | _group(arrays, "recording_") | {"covariates": _group(arrays, "covariate_")})
+    recording.__dict__.update(
+        {"counts": None} | labels | _group(arrays, "recording_") | {"covariates": _group(arrays, "covariate_")}
+    )
     return recording
 
 

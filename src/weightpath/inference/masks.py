@@ -1,42 +1,13 @@
-"""Held-out entries: which part of a recording trains a model and which part tests it, never both."""
+"""Schemes of held-out entries: whole trials, blocks of entries, neurons or bins of some trials."""
 
 import math
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from weightpath._types import Bool, Int
+from weightpath.inference.held_out import Mask, make_mask
 from weightpath.inference.recording import Recording
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """Training and test entries of a recording, both observed and disjoint.
-
-    `whole_trials`: the test trials have no training entry, so that the score tests the course over learning; other
-    masks test prediction *within* partly seen trials. Shares are of the observed entries.
-    """
-
-    name: str
-    train: Bool[np.ndarray, "trial time neuron"]
-    test: Bool[np.ndarray, "trial time neuron"]
-    whole_trials: bool
-    describe: str
-    train_share: float
-    test_share: float
-
-    def __repr__(self) -> str:
-        return f"Mask({self.name!r}: {self.describe}; train {self.train_share:.1%}, test {self.test_share:.1%})"
-
-
-def user_mask(recording: Recording, train: np.ndarray, test: np.ndarray, *, name: str = "given") -> Mask:
-    """A mask from boolean arrays (trial, time, neuron); missing bins are taken out of both.
-
-    **Raises:** ValueError when shapes differ, when training and test overlap, or when either is empty.
-    """
-    return _mask(name, recording, np.asarray(train), np.asarray(test), "entries given by the user")
 
 
 def even_trials(recording: Recording, *, seed: int = 0) -> Mask:
@@ -77,20 +48,12 @@ def blocks(
 ) -> Mask:
     """Blocks of neighbouring trials, bins and neurons held out, with a guard shell that is in neither part.
 
-    See `block_entries` for the arguments. Warns when less than half of the observed entries are left to train.
+    See `block_entries` for the arguments.
     """
     train, test = block_entries(recording.shape, seed=seed, outer=outer, inner=inner, fraction=fraction, exact=exact)
     held, away = ("x".join(str(2 * half + 1) for half in halves) for halves in (inner, outer))
     words = f"blocks of {held} trials x bins x neurons held out, {away} around them not trained on"
-    mask = _mask("blocks", recording, train, test, words)
-    if mask.train_share < 0.5:
-        warnings.warn(
-            f"only {mask.train_share:.1%} of the observed entries are left to train on and {mask.test_share:.1%} to "
-            "test; take a smaller `fraction` or `outer` to train on more.",
-            UserWarning,
-            stacklevel=2,
-        )
-    return mask
+    return make_mask("blocks", recording, train, test, words)
 
 
 def block_entries(
@@ -141,7 +104,49 @@ def bin_blocks(recording: Recording, *, seed: int = 0, inner: int = 2, outer: in
     spread = np.ones(neurons, bool)
     test, near = even & (distance <= inner), even & (distance <= outer)
     text = f"{2 * inner + 1} bins of every even trial held out, all neurons"
-    return _mask("bin_blocks", recording, ~near[..., None] & spread, test[..., None] & spread, text)
+    return make_mask("bin_blocks", recording, ~near[..., None] & spread, test[..., None] & spread, text)
+
+
+def held_out_units(recording: Recording, *, seed: int = 0, share: float = 0.25) -> Mask:
+    """Co-smoothing: a `share` of the neurons, drawn at random, held out on every second trial (0, 2, ... by position).
+
+    Every neuron is trained on the other trials. On the test trials a model sees the other neurons only, and the state
+    it gives to the trial must predict the ones it does not see. Silent neurons are never among those held out.
+
+    **Raises:** ValueError when fewer than two neurons vary or `share` leaves (0, 1).
+    """
+    _check_share(share)
+    varying = np.flatnonzero(~recording.silent)
+    if len(varying) < 2:
+        raise ValueError(f"held-out units need two neurons that vary; the recording has {len(varying)}. Use 'future'.")
+    number = min(max(1, round(share * len(varying))), len(varying) - 1)
+    held = np.isin(np.arange(recording.shape[2]), np.random.default_rng(seed).permutation(varying)[:number])
+    even = np.arange(recording.shape[0]) % 2 == 0
+    test = np.broadcast_to((even[:, None] & held)[:, None], recording.shape)
+    text = f"{number} of {recording.shape[2]} neurons held out on every second trial, the others seen"
+    return make_mask("units", recording, ~test, test, text)
+
+
+def future_bins(recording: Recording, *, seed: int = 0, share: float = 0.25) -> Mask:
+    """The last `share` of the bins of every second trial (0, 2, ...) held out in all neurons; `seed` has no effect.
+
+    **Raises:** ValueError when trials have fewer than two bins or `share` leaves (0, 1).
+    """
+    _check_share(share)
+    trials, bins, _ = recording.shape
+    if bins < 2:
+        raise ValueError("future bins need trials of two bins or more; the recording has one bin.")
+    number = min(max(1, round(share * bins)), bins - 1)
+    late, even = np.arange(bins) >= bins - number, np.arange(trials) % 2 == 0
+    test = np.broadcast_to((even[:, None] & late)[..., None], recording.shape)
+    return make_mask(
+        "future", recording, ~test, test, f"the last {number} of {bins} bins of every second trial held out"
+    )
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1; got {share}.")
 
 
 #: Every scheme by name. "trials" and other groups are resolved by `scheme_names`.
@@ -151,6 +156,8 @@ SCHEMES: dict[str, Callable[..., Mask]] = {
     "runs": trial_runs,
     "blocks": blocks,
     "bin_blocks": bin_blocks,
+    "units": held_out_units,
+    "future": future_bins,
 }
 
 #: Those that hold out whole trials.
@@ -187,21 +194,4 @@ def _widened(
 
 def _trials(name: str, recording: Recording, held: Int[np.ndarray, " trial"] | np.ndarray, text: str) -> Mask:
     spread = np.broadcast_to(held[:, None, None], recording.shape)
-    return _mask(name, recording, ~spread, spread, text)
-
-
-def _mask(name: str, recording: Recording, train: np.ndarray, test: np.ndarray, text: str) -> Mask:
-    for what, part in (("train", train), ("test", test)):
-        if part.shape != recording.shape or part.dtype != bool:
-            raise ValueError(
-                f"the {what} mask must be boolean, shape {recording.shape}; got {part.dtype} {part.shape}."
-            )
-    if np.any(train & test):
-        raise ValueError(f"{int((train & test).sum())} entries are in both the training and the test mask.")
-    observed = recording.observed
-    train, test = train & observed, test & observed
-    if not train.any() or not test.any():
-        raise ValueError(f"scheme {name!r} leaves no observed entry to {'train' if not train.any() else 'test'} on.")
-    whole = not np.any(train.any((1, 2)) & test.any((1, 2)))
-    total = observed.sum()
-    return Mask(name, train, test, whole, text, float(train.sum() / total), float(test.sum() / total))
+    return make_mask(name, recording, ~spread, spread, text)

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from weightpath.inference.objective import factors, objective, predict
+from weightpath.inference.drive import factors
+from weightpath.inference.objective import objective, predict
 from weightpath.inference.optimise import Schedule, State, is_finite, run_chunk
-from weightpath.inference.problem import Layout, Problem
+from weightpath.inference.program import Layout, Problem
 
 
 def last_finite(

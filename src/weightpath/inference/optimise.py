@@ -10,9 +10,10 @@ import numpy as np
 import optax
 
 from weightpath._types import Array, Float, PyTree
+from weightpath.inference.draw import draw
 from weightpath.inference.objective import objective
 from weightpath.inference.parameters import Parameters
-from weightpath.inference.problem import Layout, Problem
+from weightpath.inference.program import Layout, Problem
 
 #: Iterations per compiled call; progress, checkpoints and interrupts act between calls.
 CHUNK = 50
@@ -38,6 +39,8 @@ class Schedule(NamedTuple):
 
     rate: Float[Array, ""]
     total: Float[Array, ""]
+    key: Array | None = None
+    """Random key of the fit, where its iterations draw random numbers."""
 
     def at(self, iteration: Array) -> Array:
         """Learning rate of one iteration."""
@@ -59,8 +62,11 @@ def run_chunk(
 
     def body(index, loop):
         state, history = loop
+        drawn, noise = problem, None
+        if schedule.key is not None:
+            drawn, noise = draw(schedule.key, state.iteration, state.parameters, problem, layout)
         (loss, error), gradient = jax.value_and_grad(objective, has_aux=True)(
-            state.parameters, problem, state.prior, layout
+            state.parameters, drawn, state.prior, layout, noise
         )
         update, moments = ADAM.update(gradient, state.moments)
         rate = schedule.at(state.iteration)

@@ -1,5 +1,6 @@
 """Scores on held-out entries and paired differences of scores, with intervals over trials."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,14 +81,34 @@ def paired_difference(
     share `level` of them. Trials are taken as independent, which makes intervals too narrow if they are not.
     """
     tested = np.flatnonzero(sums.count > 0)
-    gain = (second - first)[tested]
     sums = EntrySums(sums.count[tested], sums.total[tested], sums.square[tested])
-    every = np.ones((1, len(tested)))
-    value = float((every @ gain / sums.spread(every))[0])
+    return _bootstrap((second - first)[tested], sums.spread, draws, level, seed)
+
+
+def paired_ratio(
+    first: Float[np.ndarray, " trial"],
+    second: Float[np.ndarray, " trial"],
+    size: Float[np.ndarray, " trial"],
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Paired:
+    """Sum of the first over the sum of `size`, minus the same of the second, with a paired bootstrap over trials.
+
+    With gains in bits and numbers of spikes this is a difference of bits per spike.
+    """
+    return _bootstrap(first - second, lambda weights: weights @ size, draws, level, seed)
+
+
+def _bootstrap(gain: np.ndarray, size: Callable, draws: int, level: float, seed: int) -> Paired:
+    """Spread of sum(gain) / size when the trials are drawn with replacement; `size` takes weights (draw, trial)."""
+    every = np.ones((1, len(gain)))
+    value = float((every @ gain / size(every))[0])
     # How often each trial occurs when as many as there are are drawn with replacement.
-    picked = np.random.default_rng(seed).integers(0, len(tested), (draws, len(tested)))
-    cell = np.arange(draws)[:, None] * len(tested) + picked
-    weights = np.bincount(cell.ravel(), minlength=draws * len(tested)).reshape(draws, -1).astype(float)
-    resampled = weights @ gain / sums.spread(weights)
+    picked = np.random.default_rng(seed).integers(0, len(gain), (draws, len(gain)))
+    cell = np.arange(draws)[:, None] * len(gain) + picked
+    weights = np.bincount(cell.ravel(), minlength=draws * len(gain)).reshape(draws, -1).astype(float)
+    resampled = weights @ gain / size(weights)
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Paired(value, float(resampled.std(ddof=1)), float(low), float(high))

@@ -55,7 +55,11 @@ def slow_offset(recording: Recording, train: Train, *, width: float = 20.0, shri
 
 def tuned_smoother(recording: Recording, train: Train) -> Prediction:
     """The smoother, then a Gaussian over the bins of the trial, both widths chosen on the training trials alone."""
-    width, spread = tune(recording, train)
+    return smoothed(recording, train, *tune(recording, train))
+
+
+def smoothed(recording: Recording, train: Train, width: float, spread: float) -> Prediction:
+    """The smoother over trials of `width`, then a Gaussian over the bins of the trial of width `spread`."""
     return _over_time(smoother(recording, train, width=width), spread)
 
 

@@ -119,6 +119,19 @@ def automatic_weight(
     return variance / effective, effective
 
 
+def count_weight(
+    residual: Float[np.ndarray, "trial time neuron"], mask: Bool[np.ndarray, "trial time neuron"]
+) -> tuple[float, float]:
+    r"""Weight on one squared standard normal number, $1 / 2 n_{eff}$, against the mean negative log likelihood.
+
+    The negative log posterior $-\sum \log p(y) + \frac12 \sum \zeta^2$ over n entries, divided by n; a likelihood
+    states its own scale, so no variance enters. `residual`: Pearson residuals; $n_{eff}$ is n over their
+    correlation time.
+    """
+    effective = float(np.sum(mask)) / correlation_time(residual, mask)
+    return 0.5 / effective, effective
+
+
 def _noisy(kernel: AbstractKernel, trial_id: np.ndarray, epoch: np.ndarray) -> np.ndarray:
     covariance = kernel.smooth(trial_id, trial_id, epoch, epoch)
     # A smooth kernel alone is singular to rounding; a millionth of its sd is far below any factor's meaning.

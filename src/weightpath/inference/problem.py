@@ -1,56 +1,21 @@
-"""A fit as arrays: which table entry each trial uses, the data, and the weights of the terms of the loss."""
+"""A recording seen by a model: what is trained on, on which scale, and which table entry each trial uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from weightpath._types import Array, Bool, Float, Int
+from weightpath._types import Bool, Float, Int
+from weightpath.inference.counts import count_scale, count_terms
+from weightpath.inference.known import known_regressors
+from weightpath.inference.observe import softplus
+from weightpath.inference.ode_inputs import ode_layout
 from weightpath.inference.prior import factor_map, offset_map
+from weightpath.inference.program import Counts, Layout, Problem, Trials
 from weightpath.inference.recording import Recording
 from weightpath.networks.kernels import Independent
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What the compiled program depends on besides shapes; all models of `changes` with diag(c) share one."""
-
-    core: bool
-    solver: str
-    substeps: int
-    activity: bool
-
-
-class Trials(eqx.Module):
-    """Linear maps from the tables of parameters to trials (last axis): one program serves every kind of change."""
-
-    level: Float[Array, "levels trial"]
-    """One at the trial's epoch (first row for all trials where the level does not change)."""
-    deviation: Float[Array, "training trial"]
-    """Prior map of the factors; zero where they do not deviate from their level."""
-    offset: Float[Array, "basis trial"] | None
-    start: Float[Array, "starts trial"]
-    """One at the trial's (copy, condition) of the table of initial states."""
-    inputs: Float[Array, "tables trial"]
-    readout: Float[Array, "copies trial"]
-
-
-class Problem(eqx.Module):
-    """The training trials with their data, and the weights of the loss."""
-
-    trials: Trials
-    data: Float[Array, "time neuron trial"]
-    """Standardised, zero where missing or held out."""
-    mask: Float[Array, "time neuron trial"]
-    size: Float[Array, ""]
-    """Solver step in time constants."""
-    input_penalty: Float[Array, " tables"]
-    """Per table of inputs; zero for a copy or condition that no training trial uses."""
-    decoder_penalty: Float[Array, " copies"]
-    activity_penalty: Float[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -68,23 +33,38 @@ class Arrangement:
     input_copy: Int[np.ndarray, " trial"]
     readout_copy: Int[np.ndarray, " trial"]
     maps: dict[str, Any]
+    terms: int
+    """Rank that was asked for; `model.rank` is the number of units where the weights are unconstrained."""
 
     @property
     def standardised(self) -> Float[np.ndarray, "trial time neuron"]:
-        """The data on the model's scale, zero where missing or held out."""
+        """The data on the model's scale (counts as they are), zero where missing or held out."""
+        if self.model.counts:
+            return np.where(self.mask, self.recording.values, 0.0)
         return np.where(self.mask, (self.recording.values - self.centre) / self.scale, 0.0)
+
+    def expected(self, prediction: np.ndarray) -> np.ndarray:
+        """Predictions of the program (..., neuron) on the scale of `standardised`: expected counts."""
+        return softplus(self.centre + self.scale * prediction) if self.model.counts else prediction
 
     @property
     def layout(self) -> Layout:
         """Static part of the program."""
-        model = self.model
-        return Layout(model.core, model.solver, model.solver_steps, model.activity_penalty > 0)
+        model, trials = self.model, int(self.training.sum())
+        batch = model.batch_trials
+        return Layout(
+            core=model.core, solver=model.solver, substeps=model.solver_steps, activity=model.activity_penalty > 0,
+            likelihood=model.likelihood, orthogonal=model.decoder == "orthogonal",
+            ode=ode_layout(model, self.recording.time) if model.inputs == "ode" else None,
+            dropout=model.trial_dropout > 0, batch=None if batch is None or batch >= trials else batch,
+            noise=model.process_noise > 0,
+        )  # fmt: skip
 
     def trials(self, dtype: np.dtype, subset: np.ndarray | None = None) -> Trials:
         """The maps of all trials, or of a subset (boolean), in the precision of the fit."""
         keep = slice(None) if subset is None else subset
         maps: dict[str, Any] = {
-            name: None if one is None else jnp.asarray(one[:, keep], dtype) for name, one in self.maps.items()
+            name: None if one is None else jnp.asarray(one[..., keep], dtype) for name, one in self.maps.items()
         }
         return Trials(**maps)
 
@@ -101,20 +81,31 @@ class Arrangement:
             input_penalty=jnp.asarray(model.input_penalty * used / used.sum(), dtype),
             decoder_penalty=jnp.asarray(model.decoder_penalty * readouts, dtype),
             activity_penalty=jnp.asarray(model.activity_penalty, dtype),
+            counts=self._counts(dtype) if model.counts else None,
+            dropout=jnp.asarray(model.trial_dropout, dtype) if model.trial_dropout else None,
+            noise=jnp.asarray(model.process_noise / model.time_constant**0.5, dtype) if model.process_noise else None,
         )
+
+    def _counts(self, dtype: np.dtype) -> Counts:
+        spread = self.model.likelihood == "negative_binomial"
+        return count_terms(self.recording.values, self.mask, self.centre, self.scale, spread, dtype)
 
 
 def arrange(model: LowTensorRankRNN, recording: Recording, mask: Bool[np.ndarray, "trial time neuron"]) -> Arrangement:
     """Maps, scale and copies for a model that has passed the checks; `mask` holds observed entries only."""
-    training = np.asarray(mask.any(axis=(1, 2)))
+    training, terms = np.asarray(mask.any(axis=(1, 2))), model.rank
+    if model.dense:
+        model = replace(model, rank=number_of_units(model, recording))
     epochs, conditions = len(recording.epochs), len(recording.conditions)
     nothing = np.zeros_like(recording.epoch)
     level = recording.epoch if levels_by_epoch(model) else nothing
     input_copy = recording.epoch if model.changes == "inputs_epoch" else nothing
+    # Input networks are too large to be held once per epoch without need.
+    input_tables = conditions * (epochs if model.inputs != "ode" or model.changes == "inputs_epoch" else 1)
     readout_copy = recording.epoch if model.changes == "readout_epoch" else nothing
     condition = recording.condition
-    start = condition if model.initial_state == "condition" else nothing
-    starts = conditions if model.initial_state == "condition" else 1
+    start = nothing if model.initial_state == "shared" else condition
+    starts = 1 if model.initial_state == "shared" else conditions
     centre, scale = _scale(model, recording, mask)
     maps: dict[str, Any] = dict(
         level=_one_hot(level, epochs),
@@ -123,19 +114,22 @@ def arrange(model: LowTensorRankRNN, recording: Recording, mask: Bool[np.ndarray
             model.trial_offset.kernel(), recording.trial_id, recording.epoch
         ),
         start=_one_hot(input_copy * starts + start, epochs * starts),
-        inputs=_one_hot(input_copy * conditions + condition, epochs * conditions),
+        inputs=_one_hot(input_copy * conditions + condition, input_tables),
         readout=_one_hot(readout_copy, epochs),
+        own_start=_own_start(model, training) if model.own_starts else None,
+        own_weights=_own_weights(model, recording, training) if model.changes == "low_matrix_rank" else None,
+        known=known_regressors(recording, model.known, training).transpose(1, 2, 0) if model.known else None,
     )  # fmt: skip
     return Arrangement(
         model=model, recording=recording, mask=mask, training=training, centre=centre, scale=scale,
         units=number_of_units(model, recording), copies=epochs, input_copy=input_copy, readout_copy=readout_copy,
-        maps=maps,
+        maps=maps, terms=terms,
     )  # fmt: skip
 
 
 def levels_by_epoch(model: LowTensorRankRNN) -> bool:
     """Whether each epoch has its own level of the factors."""
-    if model.changes in ("trial", "per_trial"):
+    if model.changes in ("trial", "per_trial", "per_trial_full"):
         return model.kernel.by_epoch
     return model.changes in ("epoch", "per_epoch")
 
@@ -149,24 +143,41 @@ def number_of_units(model: LowTensorRankRNN, recording: Recording) -> int:
 
 def _deviation(model: LowTensorRankRNN, recording: Recording, training: np.ndarray) -> np.ndarray:
     """Prior map; zero for models without deviations, so that all share the shapes and the program."""
-    if model.changes not in ("trial", "per_trial"):
+    if model.changes not in ("trial", "per_trial", "per_trial_full"):
         return np.zeros((training.sum(), len(training)))
     kernel = model.kernel
-    if model.changes == "per_trial":
-        kernel = Independent(sd=float(np.hypot(kernel.sd, kernel.noise_sd)), by_epoch=kernel.by_epoch)
+    if model.changes != "trial":
+        sd = float(np.hypot(kernel.sd, kernel.noise_sd))
+        # A square matrix of units has as many entries a row; its norm shall be that of the same sd for one factor.
+        kernel = Independent(sd=sd / np.sqrt(model.rank) if model.dense else sd, by_epoch=kernel.by_epoch)
         # Positions, not numbers: trials that share a number have a core each.
         return factor_map(kernel, np.arange(float(len(training))), recording.epoch, training)
     return factor_map(kernel, recording.trial_id, recording.epoch, training)
 
 
+def _own_start(model: LowTensorRankRNN, training: np.ndarray) -> np.ndarray:
+    """The prior sd at each training trial; nothing for the others, which start as their condition does."""
+    return float(model.initial_state_sd) * _one_hot(np.flatnonzero(training), len(training)).T
+
+
+def _own_weights(model: LowTensorRankRNN, recording: Recording, training: np.ndarray) -> np.ndarray:
+    """The kernel's sd, as the length of a trial's deviation from a direction of unit length."""
+    sd = np.hypot(model.kernel.sd, model.kernel.noise_sd) / np.sqrt(number_of_units(model, recording))
+    return float(sd) * _one_hot(np.flatnonzero(training), len(training)).T
+
+
 def _scale(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre of each neuron and one scale from the training entries; the identity decoder takes data as they are."""
+    """Centre of each neuron and one scale from the training entries; decoders without gain take data as they are."""
     neurons = recording.shape[2]
-    if model.decoder == "identity":
+    if model.counts:
+        return count_scale(recording, mask)
+    if model.decoder == "identity" and not model.trains_gain:
         return np.zeros(neurons), 1.0
     count = np.maximum(mask.sum(axis=(0, 1)), 1)
     centre = np.where(mask, recording.values, 0.0).sum(axis=(0, 1)) / count
     spread = np.where(mask, recording.values - centre, 0.0)
+    if model.decoder == "orthogonal" and not model.trains_gain:
+        return centre, 1.0
     return centre, float(np.sqrt((spread**2).sum() / mask.sum()))
 
 

@@ -21,6 +21,7 @@ class Recording:
     labels. `epoch` (trial,): phase of the experiment (baseline, perturbation, ...), any labels, numbered in the order
     of appearance. `trial_id` (trial,): position of the trial in the session; trials are sorted by it. `neuron`
     (neuron,): names. `covariates`: further arrays with the trial as first axis. `name`: what to call the recording.
+    `counts`: True for numbers of spikes per bin (checked to be whole), False for rates, None to judge by the values.
 
     **Raises:** ValueError when axes, lengths or labels do not fit, with the order of axes that would fit.
     """
@@ -45,6 +46,8 @@ class Recording:
     source_neuron: Int[np.ndarray, " neuron"]
     name: str
     time_unit: str
+    #: Whether the values were declared to be counts; None where nothing was said.
+    counts: bool | None
     notes: tuple[str, ...]
 
     def __init__(
@@ -59,6 +62,7 @@ class Recording:
         neuron: Any = None,
         name: str | None = None,
         covariates: Mapping[str, Any] | None = None,
+        counts: bool | None = None,
     ):
         values, dims, coords = named_axes(data, tuple(dims))
         name = name or str(getattr(data, "name", None) or "recording")
@@ -67,12 +71,18 @@ class Recording:
         given["trial_id"] = coords.get("trial") if given["trial_id"] is None else given["trial_id"]
         covariates = {key: np.asarray(value) for key, value in (covariates or {}).items()}
         values = to_order(values, dims, _lengths(given, covariates))
-        self.__dict__.update(_build(values, given, covariates, name))
+        self.__dict__.update(_build(values, given, covariates, name, counts))
 
     @property
     def observed(self) -> Bool[np.ndarray, "trial time neuron"]:
         """Entries that were recorded."""
         return np.isfinite(self.values)
+
+    @property
+    def is_counts(self) -> bool:
+        """Whether the values can be counts, as a count likelihood needs: whole, not negative, not given as rates."""
+        seen = self.values[self.observed]
+        return self.counts is not False and bool(np.all(seen >= 0) and np.all(seen == np.round(seen)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -105,7 +115,10 @@ class Recording:
             raise ValueError(f'how must be "global", "neuron" or "centre"; got {how!r}.')
         # Rounding must not turn the constant of a silent neuron into a varying one.
         values = np.where(self.silent & self.observed, 0.0, centred / scale)
-        return self._with(values=values, centre=self.centre + self.scale * centre, scale=self.scale * scale)
+        counts = None if self.counts is None else False
+        return self._with(
+            values=values, centre=self.centre + self.scale * centre, scale=self.scale * scale, counts=counts
+        )
 
     def restored(self, values: np.ndarray) -> np.ndarray:
         """`values` (..., neuron) of a prediction in the original units of the recording."""
@@ -130,6 +143,20 @@ class Recording:
         from weightpath.inference.describe import describe
 
         return describe(self)
+
+    @classmethod
+    def from_spikes(cls, spikes: Any, trials: Any = None, **options: Any) -> "Recording":
+        """A recording from spike times and a table of trials; see `weightpath.inference.spikes_to_recording`."""
+        from weightpath.inference.spikes import spikes_to_recording
+
+        return spikes_to_recording(spikes, trials, **options)
+
+    @classmethod
+    def from_series(cls, time: Any, values: Any, trials: Any, **options: Any) -> "Recording":
+        """A recording from samples of the whole session; see `weightpath.inference.series_to_recording`."""
+        from weightpath.inference.series import series_to_recording
+
+        return series_to_recording(time, values, trials, **options)
 
     def to_dataset(self):
         """The recording as an `xarray.Dataset` with the dims trial, time, neuron."""
@@ -165,9 +192,11 @@ def _lengths(given: Mapping[str, Any], covariates: Mapping[str, np.ndarray]) -> 
     return lengths
 
 
-def _build(values: np.ndarray, given: Mapping[str, Any], covariates: Mapping[str, np.ndarray], name: str) -> dict:
+def _build(
+    values: np.ndarray, given: Mapping[str, Any], covariates: Mapping[str, np.ndarray], name: str, counts: bool | None
+) -> dict:
     """All fields of a recording from data in the right order."""
-    values, notes = as_missing(values)
+    values, notes = as_missing(values, counts)
     trial_id, order = trial_order(given["trial_id"], values.shape[0])
     if np.any(order != np.arange(len(order))):
         notes.append("trials sorted by trial_id; source_trial keeps the given order")
@@ -184,7 +213,7 @@ def _build(values: np.ndarray, given: Mapping[str, Any], covariates: Mapping[str
     epoch, epochs = encode("epoch", labels["epoch"], len(order), by_appearance=True)
     return dict(
         values=values, time=time, time_unit=unit, condition=condition, conditions=conditions, epoch=epoch,
-        epochs=epochs, trial_id=trial_id, neuron=neuron, silent=silent, name=name,
+        epochs=epochs, trial_id=trial_id, neuron=neuron, silent=silent, name=name, counts=counts,
         covariates={key: value[order] for key, value in covariates.items()},
         centre=np.zeros(len(neuron)), scale=np.ones(len(neuron)),
         source_trial=order, source_neuron=np.flatnonzero(kept_neurons), notes=tuple(notes + more + said),

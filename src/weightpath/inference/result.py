@@ -4,15 +4,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from weightpath._results import RESULTS
 from weightpath._types import Bool, Complex, Float
-from weightpath.inference.objective import drive_of, predict
-from weightpath.inference.prior import settled_level, smooth_factor
-from weightpath.inference.problem import Arrangement
+from weightpath.inference.observe import softplus
 from weightpath.inference.recording import Recording
 from weightpath.networks.factored import FactoredRNN
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
@@ -56,6 +53,14 @@ class Fit:
     """What was said before the fit: held-out trials, thin data."""
     settings: dict
     """seed, iterations, learning_rate, dtype."""
+    known: Float[np.ndarray, "trial time rank"] | None = None
+    """Inputs from measured covariates, in the coordinates of `a`."""
+    known_map: Float[np.ndarray, "rank channel"] | None = None
+    """Their map from standardised, lagged channels."""
+    own_inputs: Float[np.ndarray, "trial time rank"] | None = None
+    """Inputs of each trial about its condition's, with `changes="inputs_only"`; zero for held-out trials."""
+    dispersion: Float[np.ndarray, " neuron"] | None = None
+    r"""Overdispersion $\alpha$ of negative binomial counts, with the variance $\mu + \alpha\mu^2$."""
 
     @property
     def converged(self) -> bool:
@@ -63,13 +68,13 @@ class Fit:
         return bool(self.result == RESULTS.successful)
 
     @property
-    def a(self) -> Float[np.ndarray, "post rank"]:
-        """Directions a_r, unit columns."""
+    def a(self) -> Float[np.ndarray, "*step post rank"]:
+        """Directions a_r, unit columns; with the step as first axis where each trial has its own."""
         return np.asarray(self.network.post_factor)
 
     @property
-    def b(self) -> Float[np.ndarray, "pre rank"]:
-        """Directions b_r, unit columns."""
+    def b(self) -> Float[np.ndarray, "*step pre rank"]:
+        """Directions b_r, unit columns; with the step as first axis where each trial has its own."""
         return np.asarray(self.network.pre_factor)
 
     @property
@@ -87,6 +92,11 @@ class Fit:
         """Observed entries that were not trained on."""
         return self.recording.observed & ~self.mask
 
+    def check_shared_directions(self, what: str) -> None:
+        """**Raises:** ValueError where every trial has directions of its own, so that `what` has no meaning."""
+        if self.a.ndim == 3:
+            raise ValueError(f"{what} needs directions that all trials share; changes={self.model.changes!r} has none.")
+
     def mixing(self) -> Float[np.ndarray, "step rank rank"]:
         """diag(c), or the core, of every trial."""
         c = self.c
@@ -95,22 +105,32 @@ class Fit:
     def weights(self, k: int) -> Float[np.ndarray, "post pre"]:
         """Recurrent weights of trial `k` (index in the recording), (post, pre)."""
         mixing = self.c[k] if self.model.core else np.diag(self.c[k])
-        return self.a @ mixing @ self.b.T
+        a, b = (one[k] if one.ndim == 3 else one for one in (self.a, self.b))
+        return a @ mixing @ b.T
 
     def eigenvalues(self) -> Complex[np.ndarray, "step eig"]:
         r"""Nonzero eigenvalues of every trial's weights, from the rank x rank matrix $\mathrm{diag}(c) B^\top A$."""
-        inner = self.b.astype(np.float64).T @ self.a.astype(np.float64)
+        inner = self.b.astype(np.float64).swapaxes(-1, -2) @ self.a.astype(np.float64)
         return np.linalg.eigvals(self.mixing().astype(np.float64) @ inner).astype(np.complex128)
 
+    def trial_inputs(self) -> Float[np.ndarray, "trial time rank"]:
+        """All inputs of every trial, learnt and measured, in the coordinates of `a`."""
+        total = sum((one for one in (self.known, self.own_inputs) if one is not None), np.zeros_like(self.z))
+        if self.inputs is not None:
+            copy = self.recording.epoch if len(self.inputs) > 1 else 0
+            total = total + self.inputs[copy, self.recording.condition]
+        return total
+
     def predict(self, trials=None) -> Float[np.ndarray, "trial time neuron"]:
-        """Predicted activity of all trials, or of `trials` (indices or a boolean array), held-out ones included."""
+        """Predicted activity (counts: their expectation) of all trials, or of `trials` (indices or a boolean array)."""
         index = np.arange(len(self.z))[slice(None) if trials is None else np.atleast_1d(trials)]
-        rate = np.tanh(self.z[index] @ self.a.T)
+        rate = np.tanh(self.z[index] @ (self.a.T if self.a.ndim == 2 else self.a[index].swapaxes(-1, -2)))
         w_out, bias = np.asarray(self.network.w_out), np.asarray(self.network.readout_bias)
-        if self.model.decoder == "linear":
+        if self.model.decoder != "identity" or self.model.trains_gain:
             rate = rate @ (w_out[index].transpose(0, 2, 1) if w_out.ndim == 3 else w_out.T)
         result = rate + (bias[index][:, None] if bias.ndim == 2 else bias)
-        return result if self.offset is None else result + self.offset[index][:, None]
+        result = result if self.offset is None else result + self.offset[index][:, None]
+        return softplus(result) if self.model.counts else result
 
     def score(self, mask=None) -> float:
         r"""$R^2 = 1 - \sum (y - \hat y)^2 / \sum (y - \bar y)^2$ over the entries of `mask`, with one scalar mean.
@@ -120,14 +140,44 @@ class Fit:
 
         **Raises:** ValueError when no entry is left.
         """
+        mask = self._scored(mask)
+        values = self.recording.values[mask]
+        return float(1 - np.sum((values - self.predict()[mask]) ** 2) / np.sum((values - values.mean()) ** 2))
+
+    def bits_per_spike(self, mask=None) -> float:
+        r"""Gain in log likelihood over each neuron's mean rate on training entries, in bits per spike, within `mask`.
+
+        $(\sum \log p(n|\mu) - \sum \log p(n|\bar\mu_i)) / (\log 2 \sum n)$ with Poisson p whatever the likelihood of
+        the fit, so that fits can be compared (see `inference.bits`). Entries as in `score`.
+
+        **Raises:** ValueError for data that are not counts, or when no entry or no spike is left.
+        """
+        from weightpath.inference.bits import bits_per_spike
+
+        if not self.model.counts:
+            raise ValueError(
+                f"bits per spike need counts; this fit has likelihood={self.model.likelihood!r}. Use score()."
+            )
+        scored = self._scored(mask)
+        if not self.recording.values[scored].any():
+            raise ValueError("the scored entries hold no spike; give a mask with some.")
+        return bits_per_spike(self.recording.values, self.predict(), self.mask, scored)
+
+    def _scored(self, mask) -> np.ndarray:
+        """The entries of `mask` that count in a score."""
         if mask is None:
             mask = self.held_out if self.held_out.any() else self.mask
         scored = self.recording.observed & ~self.recording.silent & self.mask.any(axis=(0, 1))
         mask = np.asarray(mask, dtype=bool) & scored
         if not mask.any():
             raise ValueError("no observed entry is left to score; give a mask with True where to score.")
-        values = self.recording.values[mask]
-        return float(1 - np.sum((values - self.predict()[mask]) ** 2) / np.sum((values - values.mean()) ** 2))
+        return mask
+
+    def recheck_solver(self, *, rtol: float = 1e-8) -> float:
+        """Largest error of the solver: states against an adaptive solver of order 5, relative to their spread."""
+        from weightpath.inference.recheck import recheck_solver
+
+        return recheck_solver(self, rtol=rtol)
 
     def canonical(self):
         """The factors in a form that can be shown and compared between fits; see `inference.canonical`."""
@@ -140,7 +190,9 @@ class Fit:
         observed = self.recording.observed
         error = np.where(observed, self.recording.values - self.predict(), 0.0) ** 2
         loss = error.sum(axis=(1, 2)) / np.maximum(observed.sum(axis=(1, 2)), 1)
-        shared = ["post_factor", "pre_factor", "time_constant"]
+        shared = ["time_constant"]
+        if self.model.changes != "low_matrix_rank":
+            shared += ["post_factor", "pre_factor"]
         if self.model.changes != "readout_epoch":
             shared += ["w_out", "readout_bias"]
         return Trajectory(
@@ -160,79 +212,3 @@ class Fit:
             f"Fit(rank {self.model.rank}, changes={self.model.changes!r}, {self.recording.name!r}, "
             f"train R2 {r2[-1] if len(r2) else np.nan:.3f}, {state})"
         )
-
-
-def collect(state, arrangement: Arrangement, history, effective, result, reason, notes, settings) -> Fit:
-    """The result from the last state of the optimisation."""
-    model, dtype = arrangement.model, np.dtype(settings["dtype"])
-    parameters = _with_settled_level(state.parameters, arrangement, dtype)
-    trials = arrangement.trials(dtype)
-    bins = arrangement.recording.shape[1]
-    size = jnp.asarray(1 / (model.time_constant * model.solver_steps), dtype)
-    states, _ = predict(parameters, trials, size, jnp.zeros(bins, dtype), arrangement.layout)
-    drive = drive_of(parameters, trials, size, bins)
-    level, smooth, sd = _smooth_part(arrangement, parameters, drive)
-    variance = float(np.var(arrangement.standardised[arrangement.mask]))
-    numbers = parameters.deviation.size
-    return Fit(
-        model=model, recording=arrangement.recording, mask=arrangement.mask,
-        network=_network(arrangement, parameters, drive, dtype),
-        inputs=_inputs(arrangement, parameters), offset=_offset(arrangement, parameters),
-        level=level, c_smooth=smooth, c_sd=sd, z=np.asarray(states).transpose(2, 0, 1),
-        history={"loss": history[:, 0], "r2": 1 - history[:, 1] / variance},
-        prior_weight=float(state.prior) * numbers, n_eff=effective,
-        result=result, reason=reason, notes=notes, settings=settings,
-    )  # fmt: skip
-
-
-def _with_settled_level(parameters, arrangement: Arrangement, dtype: np.dtype):
-    if not arrangement.maps["deviation"].any():
-        return parameters
-    maps, seen = arrangement.maps, arrangement.training
-    level, deviation = (np.asarray(one, np.float64) for one in (parameters.level, parameters.deviation))
-    settled = settled_level(level, deviation, maps["level"][:, seen], maps["deviation"][:, seen])
-    return eqx.tree_at(lambda p: (p.level, p.deviation), parameters, tuple(jnp.asarray(one, dtype) for one in settled))
-
-
-def _network(arrangement: Arrangement, parameters, drive, dtype: np.dtype) -> FactoredRNN:
-    model, neurons = arrangement.model, arrangement.recording.shape[2]
-    w_out, bias = np.eye(neurons), np.zeros(neurons)
-    if model.decoder == "linear":
-        w_out = arrangement.scale * np.asarray(parameters.w_out, np.float64)
-        bias = arrangement.scale * np.asarray(parameters.readout_bias, np.float64) + arrangement.centre
-        copy = arrangement.readout_copy if model.changes == "readout_epoch" else 0
-        w_out, bias = w_out[copy], bias[copy]
-    factor = np.moveaxis(np.asarray(drive.factor), -1, 0)
-    return FactoredRNN(  # pyright: ignore[reportCallIssue] (its w_rec and w_in are properties)
-        post_factor=drive.post, pre_factor=drive.pre, trial_factor=jnp.asarray(factor, dtype),
-        initial_state=drive.start.T, w_out=jnp.asarray(w_out, dtype), readout_bias=jnp.asarray(bias, dtype),
-        time_constant=jnp.asarray(model.time_constant, dtype),
-        core=model.core, solver=model.solver, substeps=model.solver_steps,
-    )  # fmt: skip
-
-
-def _inputs(arrangement: Arrangement, parameters) -> np.ndarray | None:
-    if parameters.inputs is None:
-        return None
-    bins, rank, _ = parameters.inputs.shape
-    table = np.asarray(parameters.inputs).reshape(bins, rank, arrangement.copies, -1) * np.sqrt(arrangement.units)
-    used = arrangement.copies if arrangement.model.changes == "inputs_epoch" else 1
-    return table.transpose(2, 3, 0, 1)[:used].astype(parameters.inputs.dtype)
-
-
-def _offset(arrangement: Arrangement, parameters) -> np.ndarray | None:
-    if parameters.offset is None:
-        return None
-    return arrangement.scale * (np.asarray(parameters.offset, np.float64) @ arrangement.maps["offset"]).T
-
-
-def _smooth_part(arrangement: Arrangement, parameters, drive) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Level, smooth part and its standard deviation, (trial, rank) each."""
-    model, recording = arrangement.model, arrangement.recording
-    level = np.asarray(parameters.level, np.float64) @ arrangement.maps["level"]
-    level = np.diagonal(level) if model.core else level.T
-    if model.changes != "trial":
-        return level, level.copy(), np.zeros_like(level)
-    deviation = np.asarray(drive.factor, np.float64).T - level
-    mean, sd = smooth_factor(model.kernel, recording.trial_id, recording.epoch, arrangement.training, deviation)
-    return level, level + mean, np.repeat(sd[:, None], model.rank, axis=1)

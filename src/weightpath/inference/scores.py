@@ -6,8 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from weightpath._types import Bool, Float
-from weightpath.inference.masks import Mask
-from weightpath.inference.paired import EntrySums, Paired, entry_sums, paired_difference
+from weightpath.inference.bits import spike_counts, trial_bits
+from weightpath.inference.ceiling import Ceiling, poisson_ceiling, repeat_ceiling, split_halves
+from weightpath.inference.held_out import Mask
+from weightpath.inference.paired import EntrySums, Paired, entry_sums, paired_difference, paired_ratio
 from weightpath.inference.recording import Recording
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
@@ -17,7 +19,7 @@ TOLERANCE = 0.002
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One model on one scheme. `kind`: "ltr", "mean" (of the seeds' predictions), "control" or "plain"."""
+    """One model on one scheme. `kind`: "ltr", "mean" (of the seeds' predictions), "control", "baseline" or "plain"."""
 
     scheme: str
     label: str
@@ -102,6 +104,48 @@ class CrossValidation:
         return known
 
     @cached_property
+    def ceilings(self) -> dict[str, Ceiling]:
+        """Explainable R^2 of the schemes of whole trials, from repeats of the conditions; the others see the trial."""
+        whole = [name for name in self.schemes if self.masks[name].whole_trials]
+        halves = split_halves(self.recording) if whole else None
+        return {name: repeat_ceiling(self.recording, self.scored[name], halves) for name in whole}
+
+    @cached_property
+    def counts(self) -> Float[np.ndarray, "trial time neuron"] | None:
+        """Spikes per bin, where the recording holds counts."""
+        return spike_counts(self.recording)
+
+    def poisson_ceiling(self, scheme: str) -> float:
+        """Largest R^2 of predicted rates if counts are Poisson given them; NaN where the recording holds no counts."""
+        if self.counts is None:
+            return float("nan")
+        return poisson_ceiling(self.recording, self.counts, self.scored[scheme])
+
+    def bits(self, scheme: str, label: str) -> float:
+        """Bits per spike of the predictions (mean over seeds) as Poisson rates; NaN where there are no counts."""
+        if self.counts is None:
+            return float("nan")
+        gain, spikes = self._trial_bits(self.counts, scheme, label)
+        return float(gain.sum() / spikes.sum()) if spikes.sum() > 0 else float("nan")
+
+    def paired_bits(self, scheme: str, first: str, second: str) -> Paired:
+        """Bits per spike of the first model minus those of the second, with a paired bootstrap over test trials.
+
+        **Raises:** ValueError when the recording holds no counts.
+        """
+        if self.counts is None:
+            raise ValueError(f"bits per spike need counts, whole and not negative; {self.recording.name!r} holds none.")
+        tested = self.sums[scheme].count > 0
+        (gain, spikes), (other, _) = (self._trial_bits(self.counts, scheme, label) for label in (first, second))
+        return paired_ratio(gain[tested], other[tested], spikes[tested])
+
+    def _trial_bits(
+        self, counts: Float[np.ndarray, "trial time neuron"], scheme: str, label: str
+    ) -> tuple[Float[np.ndarray, " trial"], Float[np.ndarray, " trial"]]:
+        """Bits gained and spikes in each trial."""
+        return trial_bits(counts, self.predicted(scheme, label), self.masks[scheme].train, self.scored[scheme])
+
+    @cached_property
     def _pairs(self) -> dict[tuple[str, str, str], Paired]:
         return {}
 
@@ -131,11 +175,9 @@ class CrossValidation:
         return self.models[self.chosen]
 
     def opponents(self, scheme: str) -> tuple[Row, ...]:
-        """Controls at the rank of the chosen model, and the plain predictors, on a scheme."""
-        return tuple(
-            row for row in self.rows
-            if row.scheme == scheme and row.kind in ("control", "plain") and row.rank in (0, self.chosen_rank)
-        )  # fmt: skip
+        """Controls and baselines at the rank of the chosen model, and the plain predictors, on a scheme."""
+        kinds, ranks = ("control", "baseline", "plain"), (0, self.chosen_rank)
+        return tuple(row for row in self.rows if row.scheme == scheme and row.kind in kinds and row.rank in ranks)
 
     def predicted(self, scheme: str, label: str) -> Float[np.ndarray, "trial time neuron"]:
         """Predictions at the test entries (mean over seeds) in the original units; NaN elsewhere."""

@@ -84,7 +84,7 @@ def _on_whole_trials(scores, standings: list[Standing]) -> str:
 
 def _what_changes(scores) -> str:
     """The sentence on changing inputs or read-out, by how the model stands against those two alone."""
-    standings = _against(scores, lambda row: row.label.startswith(("inputs_epoch", "readout_epoch")))
+    standings = _against(scores, lambda row: _changes(row) in ("inputs_epoch", "readout_epoch", "inputs_only"))
     if not standings:
         return ""
     word = relation(standings)
@@ -96,7 +96,7 @@ def _what_changes(scores) -> str:
 
 
 def _against_fixed(scores) -> str:
-    standings = [one for one in _against(scores, lambda row: row.label.startswith("fixed")) if one.whole_trials]
+    standings = [one for one in _against(scores, lambda row: _changes(row) in ("fixed", "full")) if one.whole_trials]
     if not standings:
         return ""
     signs = {one.sign for one in standings}
@@ -106,6 +106,11 @@ def _against_fixed(scores) -> str:
     elif -1 in signs and 1 not in signs:
         text = "It is behind a network in which nothing changes"
     return f"{text} ({'; '.join(_amount(one) for one in standings)})."
+
+
+def _changes(row) -> str:
+    """What may change in a control, by its label "name, rank 3"; "full" is one unconstrained matrix for all trials."""
+    return row.label.partition(",")[0]
 
 
 def _on_parts(standings: list[Standing]) -> list[str]:

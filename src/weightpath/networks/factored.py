@@ -1,6 +1,7 @@
 """The recurrent network of one trial of a low-tensor-rank model, with its arrays."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from weightpath._types import Array, Float
@@ -10,8 +11,9 @@ from weightpath.networks.base import AbstractNetwork
 class FactoredRNN(AbstractNetwork):
     r"""A network with weights $W = A\,\mathrm{diag}(c)\,B^\top$ (or $A\,C\,B^\top$), never stored as a square matrix.
 
-    $\tau \dot x = -x + W \tanh(x) + A u$, $y = Q \tanh(x) + d$, one bin per step by RK4 or Heun with the input held.
-    In the record of a fit `trial_factor` (and whatever else changes over learning) has a leading step axis.
+    $\tau \dot x = -x + W \tanh(x) + A u$, $y = Q \tanh(x) + d$ (its softplus with that `link`), one bin per step by RK4
+    or Heun with the input held. In the record of a fit `trial_factor` (and whatever else changes over learning) has a
+    leading step axis.
     """
 
     post_factor: Float[Array, "... post rank"]
@@ -29,6 +31,8 @@ class FactoredRNN(AbstractNetwork):
     core: bool = eqx.field(default=False, static=True)
     solver: str = eqx.field(default="rk4", static=True)
     substeps: int = eqx.field(default=1, static=True)
+    link: str = eqx.field(default="identity", static=True)
+    """`identity`, or `softplus` for expected counts."""
 
     @property
     def mixing(self) -> Float[Array, "rank rank"]:
@@ -62,8 +66,9 @@ class FactoredRNN(AbstractNetwork):
         return state
 
     def readout(self, state: Float[Array, " unit"]) -> Float[Array, " out"]:
-        """`w_out @ tanh(state) + readout_bias`."""
-        return self.w_out @ jnp.tanh(state) + self.readout_bias
+        """`w_out @ tanh(state) + readout_bias`, or its softplus."""
+        linear = self.w_out @ jnp.tanh(state) + self.readout_bias
+        return jax.nn.softplus(linear) if self.link == "softplus" else linear
 
 
 def advance(flow, state: Array, slope: Array, size, solver: str) -> Array:

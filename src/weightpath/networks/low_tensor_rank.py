@@ -3,39 +3,24 @@ r"""Specification of a recurrent network whose weights move, over learning, insi
 import math
 from dataclasses import asdict, dataclass, field
 
+from weightpath.networks.fit_parts import InputNetwork, KnownInput, SmoothOffset, as_known
+from weightpath.networks.fit_settings import check_settings
 from weightpath.networks.kernels import AbstractKernel, RationalQuadratic
+
+__all__ = ["InputNetwork", "KnownInput", "LowTensorRankRNN", "SmoothOffset"]
 
 #: What the settings that are words may say.
 WORDS = {
-    "decoder": ("identity", "linear"),
-    "inputs": ("free", "none"),
-    "initial_state": ("condition", "shared"),
-    "changes": ("trial", "fixed", "epoch", "inputs_epoch", "readout_epoch", "per_trial", "per_epoch"),
+    "likelihood": ("gaussian", "poisson", "negative_binomial"),
+    "decoder": ("identity", "linear", "orthogonal"),
+    "inputs": ("free", "ode", "known", "none"),
+    "initial_state": ("condition", "shared", "trial"),
+    "changes": ("trial", "fixed", "epoch", "inputs_epoch", "readout_epoch", "per_trial", "per_epoch", "inputs_only",
+                "low_matrix_rank", "full", "per_trial_full"),
     "solver": ("rk4", "heun"),
-}
+}  # fmt: skip
 #: Largest step, in time constants, that each solver takes (the loss is then settled to four digits).
 LARGEST_STEP = {"rk4": 0.25, "heun": 0.1}
-
-
-@dataclass(frozen=True)
-class SmoothOffset:
-    """An offset added to every neuron that moves smoothly over trials and is the same for all conditions.
-
-    `length` in trials, `sd` in units of the recording's standard deviation, `by_epoch`: it may jump between epochs.
-    It takes up slow drift of the recording, which otherwise the weights would have to explain. The defaults did best
-    on held-out trials of one recording.
-    """
-
-    length: float | int = 100.0
-    sd: float | int = 0.3
-    by_epoch: bool = True
-
-    def kernel(self) -> AbstractKernel:
-        """The kernel over trials of one neuron's offset."""
-        return RationalQuadratic(length=self.length, sd=self.sd, by_epoch=self.by_epoch)
-
-    def __post_init__(self):
-        self.kernel()
 
 
 @dataclass(frozen=True)
@@ -56,11 +41,14 @@ class LowTensorRankRNN:
     units: int | None = None
     """Model units N; the number of neurons with the identity decoder, 60 otherwise when left out."""
     decoder: str = "linear"
-    """`identity`: unit i is neuron i, y = tanh(x). `linear`: y = Q tanh(x) + d, learnt."""
+    """`identity`: unit i is neuron i, y = tanh(x). `linear`: y = Q tanh(x) + d, learnt. `orthogonal`: the same with
+    semi-orthogonal Q (orthonormal columns or rows, whichever are fewer)."""
     inputs: str = "free"
-    """`free`: a table condition x time x rank, learnt, held over each bin; `none`: autonomous after the start."""
+    """`free`: a table condition x time x rank, learnt, held over each bin; `ode`: an autonomous `input_network` per
+    condition; `known`: the measured inputs in `known` alone; `none`: autonomous after the start."""
     initial_state: str = "condition"
-    """One initial state per condition, or one for all."""
+    """One initial state per condition, or one for all (`shared`). `trial`: one per training trial, normally distributed
+    around its condition's with `initial_state_sd`; a held-out trial has its condition's."""
     kernel: AbstractKernel = field(
         default_factory=lambda: RationalQuadratic(length=200.0, sd=0.3, noise_sd=0.05, by_epoch=True)
     )
@@ -68,7 +56,11 @@ class LowTensorRankRNN:
     changes: str = "trial"
     """What may change over learning. `trial`: c, smoothly over trials; `epoch`: c, once per epoch; `fixed`: nothing;
     `inputs_epoch`: inputs and initial states per epoch; `readout_epoch`: the decoder per epoch; `per_trial` and
-    `per_epoch`: a full rank x rank core in place of diag(c), per trial without smoothness or per epoch."""
+    `per_epoch`: a full rank x rank core in place of diag(c), per trial without smoothness or per epoch; `inputs_only`:
+    inputs and initial states per trial, normally distributed about their condition's with `initial_state_sd`;
+    `low_matrix_rank`: the directions a_r and b_r, per trial, with a ridge penalty towards those of all trials;
+    `full`: nothing, with one unconstrained matrix units x units; `per_trial_full`: such a matrix per trial, with a
+    ridge penalty towards their mean."""
     trial_offset: SmoothOffset | None = None
     """A slow offset of the neurons, or None."""
     prior_weight: float | int | str = "auto"
@@ -86,28 +78,31 @@ class LowTensorRankRNN:
     """Weight of the sum of squares of the decoder."""
     activity_penalty: float | int = 0.0
     """Weight of the mean squared activity tanh(x)."""
+    likelihood: str = "gaussian"
+    r"""`gaussian`: mean squared error. `poisson`, `negative_binomial` (variance $\mu + \alpha_i \mu^2$, $\alpha_i$
+    learnt per neuron): counts with the mean $\mu = \mathrm{softplus}(y)$ per bin, y the read-out with offsets. It is
+    linear at high rates with slopes below one, so a transient of the network cannot overflow, as it can with exp."""
+    gain: bool | None = None
+    """A trained gain before the offset: one for all neurons with the orthogonal decoder (default on), one per neuron,
+    and an offset, with the identity decoder (default off), and for both with counts (always on). The matrix of the
+    linear decoder carries its own."""
+    known: tuple[KnownInput | str, ...] = ()
+    """Measured inputs, beside `inputs`; a name stands for `KnownInput(name)`, behaviour at a lag of one bin."""
+    input_network: InputNetwork = field(default_factory=InputNetwork)
+    """Network behind `inputs="ode"`."""
+    initial_state_sd: float | int = 0.2
+    """Prior sd of the initial states of trials, in units of sqrt(units)."""
+    trial_dropout: float | int = 0.0
+    """Share of training trials left out of each iteration, drawn anew each time from the seed."""
+    batch_trials: int | None = None
+    """Training trials, drawn without replacement, that each iteration works out; None for all."""
+    process_noise: float | int = 0.0
+    r"""White noise in training, $dx = \ldots + \sigma \tau^{-1/2} dB$ within the span: a leaky state alone would have
+    the standard deviation $\sigma / \sqrt 2$. A regulariser; nothing infers it and predictions are without it."""
 
     def __post_init__(self):
-        for name, allowed in WORDS.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {getattr(self, name)!r}.")
-        for name, value in (("rank", self.rank), ("units", self.units), ("substeps", self.substeps)):
-            if value not in (None, "auto") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
-        if not isinstance(self.kernel, AbstractKernel):
-            raise ValueError(f"kernel must be a kernel such as RationalQuadratic(length, sd); got {self.kernel!r}.")
-        if not isinstance(self.trial_offset, SmoothOffset | None):
-            raise ValueError(f"trial_offset must be a SmoothOffset(length, sd) or None; got {self.trial_offset!r}.")
-        if self.prior_weight != "auto" and not _is_number(self.prior_weight, least=0.0):
-            raise ValueError(f'prior_weight must be "auto" or a number, not negative; got {self.prior_weight!r}.')
-        for name in ("prior_multiplier", "input_penalty", "decoder_penalty", "activity_penalty"):
-            if not _is_number(getattr(self, name), least=0.0):
-                raise ValueError(f"{name} must be a finite number, not negative; got {getattr(self, name)!r}.")
-        if not _is_number(self.time_constant, least=1.0):
-            raise ValueError(
-                f"time_constant must be at least one bin (got {self.time_constant!r}): with a shorter one the state "
-                "forgets everything within a bin. Give it in bins, or use finer bins."
-            )
+        object.__setattr__(self, "known", as_known(self.known))
+        check_settings(self, WORDS)
 
     @property
     def solver_steps(self) -> int:
@@ -117,16 +112,39 @@ class LowTensorRankRNN:
         return max(1, math.ceil(1 / self.time_constant / LARGEST_STEP[self.solver] - 1e-9))
 
     @property
+    def counts(self) -> bool:
+        """Whether the data are counts."""
+        return self.likelihood != "gaussian"
+
+    @property
+    def trains_gain(self) -> bool:
+        """Whether a gain is trained."""
+        if self.gain is not None:
+            return self.gain
+        return self.decoder == "orthogonal" or (self.decoder == "identity" and self.counts)
+
+    @property
+    def gain_by_neuron(self) -> bool:
+        """Whether each neuron has a gain of its own; otherwise there is one for all."""
+        return self.counts or self.decoder == "identity"
+
+    @property
     def core(self) -> bool:
         """Whether a full rank x rank matrix stands in place of diag(c)."""
-        return self.changes in ("per_trial", "per_epoch")
+        return self.changes in ("per_trial", "per_epoch") or self.dense
+
+    @property
+    def dense(self) -> bool:
+        """Whether the weights are unconstrained square matrices: a core in as many directions as units."""
+        return self.changes in ("full", "per_trial_full")
+
+    @property
+    def own_starts(self) -> bool:
+        """Whether training trials have initial states of their own."""
+        return self.initial_state == "trial" or self.changes == "inputs_only"
 
     def describe(self) -> dict:
         """All settings as plain values, for JSON, provenance and content hashes."""
         values = asdict(self)
         values["kernel"] = {"name": type(self.kernel).__name__, **asdict(self.kernel)}
         return values
-
-
-def _is_number(value, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least
