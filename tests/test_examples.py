@@ -26,11 +26,11 @@ def test_example_runs(path):
 
 def test_code_of_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     data = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import numpy as np\n"
         "values = np.random.default_rng(0).normal(size=(24, 6, 8)).cumsum(1)\n"
         "target, phase = np.arange(24) % 2, np.repeat(['before', 'after'], 12)\n"
     )
-    run(data + blocks[0] + blocks[1])
+    run(data + "".join(blocks))

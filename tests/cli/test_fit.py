@@ -38,7 +38,9 @@ def seen(monkeypatch):
 def test_flags_reach_the_workflow(call, seen):
     code, out, err = call(
         "fit a.npz --array rates --dims trial,time,neuron --condition target --epoch phase --bin 0.05 --rank 1,2,5 "
-        "--seeds 2 --scheme trials --units 12 --iterations 7 --seed 4 --out there --force"
+        "--seeds 2 --scheme trials --units 12 --iterations 7 --seed 4 --out there --force --align go_cue "
+        "--window -0.2,0.8 --smooth 0.1 --trials correct --neurons 3,5 --trial-table reaches --clip "
+        "--comparisons per_epoch,per_trial --baselines --prior-multiplier auto"
     )
     assert code == 0 and "understood: 3 trials" in err and "3 of 3 requirements met" in out
     assert str(seen.pop("path")) == "a.npz" and str(seen.pop("out")) == "there"
@@ -46,12 +48,19 @@ def test_flags_reach_the_workflow(call, seen):
     assert seen == {
         "array": "rates", "dims": ("trial", "time", "neuron"), "condition": "target", "epoch": "phase", "bin": 0.05,
         "rank": (1, 2, 5), "seeds": 2, "scheme": ("trials",), "units": 12, "iterations": 7, "seed": 4, "force": True,
+        "align": "go_cue", "window": (-0.2, 0.8), "smooth": 0.1, "trials": "correct", "neurons": "3,5",
+        "trial_table": "reaches", "clip": True, "counts": False,
+        "comparisons": ("per_epoch", "per_trial"), "baselines": True, "prior_multiplier": "auto",
     }  # fmt: skip
 
 
 def test_what_is_not_given_is_left_to_the_workflow(call, seen):
     assert call("fit a.npz")[0] == 0
-    assert seen["dims"] is None and seen["rank"] == (1, 2, 3, 5) and not {"units", "iterations", "seed"} & seen.keys()
+    assert seen["dims"] is None and seen["window"] is None and seen["rank"] == (1, 2, 3, 5) and not seen["counts"]
+    assert not {"units", "iterations", "seed", "likelihood", "prior_multiplier"} & seen.keys()
+    assert call("fit a.npz --likelihood poisson --counts")[0] == 0
+    assert seen["likelihood"] == "poisson" and seen["counts"]
+    assert call("fit a.npz --prior-multiplier 8")[0] == 0 and seen["prior_multiplier"] == 8.0
 
 
 def test_json_and_quiet(call, seen):
@@ -66,6 +75,7 @@ def test_json_and_quiet(call, seen):
         ("fit nothing.npz", "there is no file"),
         ("fit folder", "is a directory"),
         ("fit flat.npz", "no array with three axes; it holds x(3, 4)"),
+        ("fit some.npz --prior-multiplier much", "--prior-multiplier must be a number"),
         ("fit some.npz --rank", "--rank needs at least one value"),
         ("fit some.npz --scheme", "--scheme needs at least one value"),
         ("fit some.npz --rank 1 --dims a,b,c", "the axes must be named trial, time and neuron"),
@@ -84,6 +94,14 @@ def test_json_and_quiet(call, seen):
         ("fit some.npz --rank two", "--rank"),
         ("fit some.npz --bin -1", "--bin: Input should be greater than 0"),
         ("fit some.npz --scheme neurons", "neurons"),
+        ("fit some.npz --window 1", "--window needs two times in seconds"),
+        ("fit some.npz --window 1,0 --bin 0.1", "the first before the second"),
+        ("fit some.npz --smooth 0.1", "have no times"),
+        ("fit some.npz --align go", "align= needs spike times"),
+        ("fit some.npz --likelihood poisson", "counts must be whole and not negative"),
+        ("fit some.npz --trials correct", "neither a list of names nor a condition"),
+        ("fit a.mat", "cannot be read as a MATLAB file"),
+        ("fit a.csv", "needs the columns unit and time"),
         ("fit notes.txt", "notes.txt"),
     ],
 )
@@ -99,6 +117,8 @@ def test_unusable_input_is_one_message_and_exit_code_2(call, tmp_path, line, mes
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.npz").write_text("not numpy")
     (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "a.mat").write_text("")
+    (tmp_path / "a.csv").write_text("neuron,trial\n1,2\n")
     before = {path.name for path in tmp_path.iterdir()}
     code, out, err = call(line)
     assert code == 2 and out == "" and "Traceback" not in err, err

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from weightpath.report import write_report
-from weightpath.studies.fit_recording import fit_recording
+from weightpath.studies.fit_recording import RecordingSettings, _plan, _read, fit_recording
 
 SETTINGS = dict(rank=(1, 2), scheme=("even",), units=6, iterations=400)
 
@@ -51,6 +51,25 @@ def test_says_first_what_it_understood(finished):
     assert "fit tensor ranks 1, 2 (1 fit each) with even held out" in text
 
 
+def test_says_what_counts_and_time_become(tmp_path):
+    counts = np.random.default_rng(1).poisson(3.0, size=(8, 6, 4))
+    np.savez(tmp_path / "counts.npz", spikes=counts, time=np.arange(6) * 0.05)
+
+    def said(**options):
+        reading = _read(settings := RecordingSettings(data=str(tmp_path / "counts.npz"), ranks=(1,), **options))
+        return "\n".join((*reading.understood, *_plan(reading, settings)))
+
+    text = said(likelihood="poisson", counts=True, window=(0.1, 0.3), trials="trial_id > 1")
+    assert "fitted as they are, likelihood poisson" in text and "scaled" not in text
+    assert "6 trials x 4 time bins x 4 neurons" in text and "time        0.1 to 0.25 s" in text
+    assert "fitted as rates: smooth them, or give likelihood=poisson" in said(counts=True)
+    with pytest.raises(ValueError, match="counts must be whole"):
+        np.savez(tmp_path / "rates.npz", x=counts + 0.5)
+        fit_recording(tmp_path / "rates.npz", likelihood="poisson", out=tmp_path)
+    with pytest.raises(ValueError, match="--window needs two times"):
+        fit_recording(tmp_path / "counts.npz", window=(0.1,), out=tmp_path)
+
+
 def test_stores_scores_factors_and_figures(finished):
     run = finished[0]
     assert run.passed
@@ -58,7 +77,8 @@ def test_stores_scores_factors_and_figures(finished):
     rank = int(dataset.attrs["chosen_rank"])
     assert dataset["factor"].shape == (32, rank)
     assert np.isfinite(dataset["factor_smooth"]).all() and (dataset["factor_sd"] >= 0).all()
-    assert set(run.figures) == {"trial-factors", "cross-validation", "controls"}
+    reading = {"fit-summary", "flow", "fixed-points"}
+    assert set(run.figures) == {"trial-factors", "cross-validation", "controls"} | reading
     assert all(path.stat().st_size > 1000 for path in run.figures.values())
     names = [check.name for check in run.checks]
     assert "all controls are there" in names and "R^2, even: tuned smoother" in names and names[-1] == "verdict"

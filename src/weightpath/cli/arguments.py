@@ -22,6 +22,8 @@ NOTHING_SAID = tyro.conf.arg(help_behavior_hint="")
 Switch = Annotated[tyro.conf.FlagCreatePairsOff[bool], NOTHING_SAID]
 Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 Number = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")]
+Condition = Annotated[str | None, tyro.conf.arg(metavar="CONDITION", help_behavior_hint="")]
 Directory = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 SettingsFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="")]
 
@@ -82,23 +84,49 @@ class FitOptions:
     """Options of `weightpath fit`."""
 
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")]
-    """the recording: an .npz, .npy or .nc file"""
+    """the recording: .npz, .npy, .nc (netCDF), .nwb, .mat (MATLAB) or .csv (table of spikes)"""
     array: Name = None
     """array with the activity, when the file holds several"""
     dims: Annotated[tuple[str, ...], tyro.conf.arg(metavar="A,B,C", help_behavior_hint="")] = ()
     """dimensions of that array in order, e.g. trial,time,neuron"""
     condition: Name = None
-    """array with one condition label a trial"""
+    """array or column with one condition label a trial"""
     epoch: Name = None
-    """array with one epoch label a trial"""
-    bin: Annotated[float | None, tyro.conf.arg(metavar="SECONDS", help_behavior_hint="")] = None
+    """array or column with one epoch label a trial"""
+    align: Name = None
+    """column of the trial table with the event that becomes time 0, for spike times (default: the start)"""
+    window: Annotated[tuple[float, ...], tyro.conf.arg(metavar="PRE,POST", help_behavior_hint="")] = ()
+    """seconds around it to take, e.g. -0.2,0.8 (default: whole trials)"""
+    bin: Seconds = None
     """width of a time bin [s]"""
+    smooth: Seconds = None
+    """standard deviation of a Gaussian along time [s]"""
+    likelihood: Annotated[
+        Literal["gaussian", "poisson", "negative_binomial"] | None, tyro.conf.arg(help_behavior_hint="")
+    ] = None
+    """of the data given the model; those of counts read whole counts (default: gaussian)"""
+    counts: Switch = False
+    """read whole counts, not rates"""
+    clip: Switch = False
+    """bins before the start and after the stop of a trial are missing"""
+    trials: Condition = None
+    """trials to take, e.g. "correct and block == 2", or their numbers"""
+    neurons: Condition = None
+    """neurons to take, e.g. "quality == 'good'", or their names"""
+    trial_table: Name = None
+    """table of the trials: its name in an NWB file, or a second .csv file"""
     rank: Annotated[tuple[int, ...], tyro.conf.arg(metavar="R,R,...")] = (1, 2, 3, 5)
     """tensor ranks to compare"""
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """random starts of each fit"""
     scheme: Annotated[tuple[str, ...], tyro.conf.arg(metavar="S,S")] = ("trials", "blocks")
     """what is held out: trials (whole ones), blocks (of time x trials), or both"""
+    comparisons: Annotated[tuple[str, ...], tyro.conf.arg(metavar="C,C", help_behavior_hint="")] = ()
+    """further comparison networks: all, per_trial, per_epoch, ..."""
+    baselines: Switch = False
+    """a linear dynamical system and a CP decomposition of the data beside"""
+    prior_multiplier: Annotated[str | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
+    """times the automatic prior weight of the factors; auto: chosen on training trials (default: 40)"""
     units: Number = None
     """units of the model (default: 60)"""
     iterations: Number = None

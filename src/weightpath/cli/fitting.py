@@ -17,7 +17,8 @@ def fit(arguments: Sequence[str]) -> int:
     for name in ("rank", "scheme"):
         if not getattr(options, name):
             raise ValueError(f"--{name} needs at least one value; leave it out for the default.")
-    chosen = {name: getattr(options, name) for name in ("units", "iterations", "seed")}
+    chosen = {name: getattr(options, name) for name in ("units", "iterations", "seed", "likelihood")}
+    chosen["prior_multiplier"] = _multiplier(options.prior_multiplier)
     with working():
         from weightpath.studies.fit_recording import fit_recording
 
@@ -28,9 +29,19 @@ def fit(arguments: Sequence[str]) -> int:
             condition=options.condition,
             epoch=options.epoch,
             bin=options.bin,
+            align=options.align,
+            window=options.window or None,
+            smooth=options.smooth,
+            counts=options.counts,
+            clip=options.clip,
+            trials=options.trials,
+            neurons=options.neurons,
+            trial_table=options.trial_table,
             rank=options.rank,
             seeds=options.seeds,
             scheme=options.scheme,
+            comparisons=options.comparisons,
+            baselines=options.baselines,
             out=options.out,
             force=options.force,
             progress=False if options.output.quiet else None,
@@ -40,3 +51,13 @@ def fit(arguments: Sequence[str]) -> int:
         page = write_page([finished.directory], finished.directory / REPORT_FILE)
     emit(options.output, finished.summary(), run_text(finished, page))
     return 0 if finished.passed else 1
+
+
+def _multiplier(given: str | None) -> float | str | None:
+    """The number that was given, or the word "auto"."""
+    if given in (None, "auto"):
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise ValueError(f'--prior-multiplier must be a number or "auto"; got {given!r}.') from None

@@ -1,5 +1,40 @@
 """Figures from datasets and arrays: draw into given axes and return them; nothing is shown or set globally."""
 
+from weightpath.plot.fit_flow import fixed_point_panels, fixed_points, flow_change, flow_field, flow_panels
+from weightpath.plot.fit_states import data_components, inputs, neuron, projection, rates, start_states
+from weightpath.plot.fit_summary import summary
+from weightpath.plot.fit_weights import (
+    behaviour_correlations,
+    counterfactual_shares,
+    eigenvalues,
+    training,
+    trial_factors,
+)
 from weightpath.plot.style import axis_label, figure, finish, letter, save_figure, simulated, theory
 
-__all__ = ["axis_label", "figure", "finish", "letter", "save_figure", "simulated", "theory"]
+__all__ = [
+    "axis_label",
+    "behaviour_correlations",
+    "counterfactual_shares",
+    "data_components",
+    "eigenvalues",
+    "figure",
+    "finish",
+    "fixed_point_panels",
+    "fixed_points",
+    "flow_change",
+    "flow_field",
+    "flow_panels",
+    "inputs",
+    "letter",
+    "neuron",
+    "projection",
+    "rates",
+    "save_figure",
+    "simulated",
+    "start_states",
+    "summary",
+    "theory",
+    "training",
+    "trial_factors",
+]

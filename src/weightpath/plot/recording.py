@@ -129,6 +129,7 @@ def forest_labels(ax: Axes, *, across: float = 0.3) -> Axes:
 _KINDS = {
     "control": (COLOURS[0], "o", "control network of the same rank"),
     "plain": (COLOURS[1], "s", "predictor without a network"),
+    "baseline": (COLOURS[3], "^", "description without a recurrent network"),
     "mean": (COLOURS[2], "D", "mean of several fits"),
 }
 

@@ -39,6 +39,9 @@ STUDIES = Catalogue(
         "lazy-learning": "weightpath.studies.lazy_learning:STUDY",
         "pole-by-pole": "weightpath.studies.pole_by_pole:STUDY",
         "damped-oscillator": "weightpath.studies.damped_oscillator:STUDY",
+        "low-tensor-rank-recovery": "weightpath.studies.low_tensor_rank_recovery:STUDY",
+        "force-field-reach": "weightpath.studies.force_field_reach:STUDY",
+        "rank-bounds": "weightpath.studies.rank_bounds:STUDY",
         "recorded-bci-learning": "weightpath.studies.recorded_bci_learning:STUDY",
     }
 )

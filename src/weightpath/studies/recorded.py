@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
-from weightpath.studies.base import Check, Settings
+from weightpath.studies import recorded_reading
+from weightpath.studies.base import Check
+from weightpath.studies.recorded_settings import FitSettings, fit_options, model_of, with_multiplier
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -26,49 +27,32 @@ CHOICE = "smallest rank within max(paired SE, .002) of the best held-out R^2"
 PAPER = "Pellegrino, Cayco-Gajic, Chadwick 2023, Low tensor rank learning of neural dynamics (arXiv 2308.11567)"
 
 
-class FitSettings(Settings):
-    """What is fitted, how, and on which entries it is tested."""
+def analysed(
+    recording,
+    config: FitSettings,
+    *,
+    progress: Callable[..., None],
+    workspace: Path | None,
+    start_bin: int | None = None,
+):
+    """Scores of all models, and their dataset with what is read from a fit of the chosen rank to all data.
 
-    ranks: tuple[int, ...] = Field((1, 2, 3, 5), min_length=1, description="tensor ranks to compare")
-    seeds: int = Field(1, ge=1, description="fits of each model, from different initial values")
-    schemes: tuple[str, ...] = Field(
-        ("trials", "blocks"), min_length=1, description="what is held out: trials (= even and runs), blocks, ..."
-    )
-    control_ranks: tuple[int, ...] = Field((), description="ranks that get controls besides the chosen one")
-    units: int = Field(60, ge=2, description="model units")
-    iterations: int = Field(800, ge=1, description="iterations of each fit")
-    learning_rate: float = Field(1e-2, gt=0, description="of Adam at the start; it falls to a twentieth")
-    prior_multiplier: float = Field(40.0, gt=0, description="times the automatic prior weight")
-    trial_offset: bool = Field(True, description="a slow offset of each neuron, common to all conditions")
-
-
-def model_of(rank: int, config: FitSettings):
-    """The model of a rank with the settings recommended for recordings of learning."""
-    from weightpath.networks.low_tensor_rank import LowTensorRankRNN, SmoothOffset
-
-    return LowTensorRankRNN(
-        rank=rank,
-        units=config.units,
-        prior_multiplier=config.prior_multiplier,
-        trial_offset=SmoothOffset() if config.trial_offset else None,
-    )
-
-
-def analysed(recording, config: FitSettings, *, progress: Callable[..., None], workspace: Path | None):
-    """Scores of all models, and their dataset with the trial factors of the chosen rank fitted to all data.
-
-    The kept fits in `workspace` make a second call with the same arguments go on where the first one ended.
+    `start_bin`: bin whose states are compared between epochs (see `inference.reading.reading_dataset`). The kept fits
+    in `workspace` make a second call with the same arguments go on where the first one ended.
     """
     import xarray as xr
 
     from weightpath.inference.crossval import cross_validate
+    from weightpath.inference.reading import reading_dataset
 
+    config = with_multiplier(recording, config, progress=progress, workspace=workspace)
     scores = cross_validate(
         [model_of(rank, config) for rank in dict.fromkeys(config.ranks)],
         recording,
         schemes=config.schemes,
         seeds=range(config.seed, config.seed + config.seeds),
-        controls=config.control_ranks or True,
+        controls="all" if "all" in config.comparisons else ((*config.control_ranks, *config.comparisons) or True),
+        baselines=config.baselines,
         iterations=config.iterations,
         learning_rate=config.learning_rate,
         workers=max(1, min(4, os.cpu_count() or 1)),
@@ -76,35 +60,11 @@ def analysed(recording, config: FitSettings, *, progress: Callable[..., None], w
         progress=progress,
     )
     fitted = _final_fit(scores.best, recording, config, progress, workspace)
-    dataset = xr.merge([scores.to_dataset(), factors_dataset(fitted)], combine_attrs="override", join="exact")
-    return scores, dataset.assign(overlap=("scheme", _overlaps(scores)), scored=(("scheme", "model"), _counts(scores)))
-
-
-def factors_dataset(fitted) -> Dataset:
-    """Trial factors of a fit in canonical scale and order: of each trial, their smooth part, and its sd."""
-    import xarray as xr
-
-    canonical = fitted.canonical()
-    order = list(canonical.order)
-    factor = np.asarray(fitted.c, float)[:, order]
-    scale = np.sum(canonical.c * factor, axis=0) / np.sum(factor**2, axis=0)
-    recording = fitted.recording
-    dims = ("trial", "component")
-    return xr.Dataset(
-        {
-            "factor": (dims, factor * scale, {"long_name": "trial factor"}),
-            "factor_smooth": (dims, fitted.c_smooth[:, order] * scale, {"long_name": "smooth part of the factor"}),
-            "factor_sd": (dims, fitted.c_sd[:, order] * np.abs(scale), {"long_name": "sd of the smooth part"}),
-            "fit_loss": ("iteration", np.asarray(fitted.history["loss"], float)),
-            "fit_settled": ((), int(fitted.converged)),
-        },
-        coords={
-            "trial": recording.trial_id,
-            "component": np.arange(1, len(order) + 1),
-            "epoch_name": ("trial", np.array([str(recording.epochs[code]) for code in recording.epoch])),
-            "condition_name": ("trial", np.array([str(recording.conditions[code]) for code in recording.condition])),
-        },
+    dataset = xr.merge(
+        [scores.to_dataset(), reading_dataset(fitted, at=start_bin)], combine_attrs="no_conflicts", join="exact"
     )
+    dataset = dataset.assign_attrs(prior_multiplier_used=config.prior_multiplier)
+    return scores, dataset.assign(overlap=("scheme", _overlaps(scores)), scored=(("scheme", "model"), _counts(scores)))
 
 
 def _final_fit(model, recording, config: FitSettings, progress: Callable[..., None], workspace: Path | None):
@@ -115,10 +75,8 @@ def _final_fit(model, recording, config: FitSettings, progress: Callable[..., No
         return fit(
             model,
             recording,
-            seed=config.seed,
-            iterations=config.iterations,
-            learning_rate=config.learning_rate,
             progress=progress,
+            **fit_options(config),
             checkpoint=None if workspace is None else workspace / "final.npz",
         )
 
@@ -177,6 +135,12 @@ def common_checks(schemes: tuple[str, ...]) -> list[Check]:
         Check("all controls are there", "docs/studies.md", controls_complete, compare="true"),
         Check("all models are scored on the same entries", "docs/studies.md", same_entries, compare="true"),
         Check("chosen rank", CHOICE, lambda ds: int(ds.attrs["chosen_rank"]), required=False),
+        Check(
+            "multiplier of the prior weight",
+            "settings, or trials held out of the training trials",
+            lambda ds: float(ds.attrs["prior_multiplier_used"]),
+            required=False,
+        ),
     ]
     for scheme in scheme_names(schemes):
         for model in ("ltr", *CONTROLS, *PLAIN):
@@ -222,9 +186,9 @@ def draw_ranks(dataset: Dataset):
 
 def draw_controls(dataset: Dataset):
     """The chosen model against control networks of equal rank (blue discs: networks in which something else, or
-    nothing, changes) and predictors without a network (orange squares), on the same held-out entries. Points:
-    difference of R^2; lines: 95% intervals of a paired bootstrap over trials; right of zero the low-tensor-rank model
-    is ahead. Numbers on the right: R^2.
+    nothing, changes), predictors without a network (orange squares) and descriptions of the data without a recurrent
+    network (triangles), on the same held-out entries. Points: difference of R^2; lines: 95% intervals of a paired
+    bootstrap over trials; right of zero the low-tensor-rank model is ahead. Numbers on the right: R^2.
     """
     from weightpath.plot.recording import forest, forest_labels
     from weightpath.plot.style import figure
@@ -240,4 +204,9 @@ def draw_controls(dataset: Dataset):
     return drawn
 
 
-FIGURES = {"trial-factors": draw_factors, "cross-validation": draw_ranks, "controls": draw_controls}
+FIGURES = {
+    "trial-factors": draw_factors,
+    "cross-validation": draw_ranks,
+    "controls": draw_controls,
+    **recorded_reading.FIGURES,
+}

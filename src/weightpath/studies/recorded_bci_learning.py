@@ -10,6 +10,7 @@ import numpy as np
 from weightpath.studies.base import Check, Study
 from weightpath.studies.behaviour import draw_progress, identity_error, progress_dataset
 from weightpath.studies.recorded import FIGURES, PAPER, FitSettings, analysed, common_checks
+from weightpath.studies.recorded_reading import draw_behaviour
 from weightpath.studies.recorded_tables import score_tables
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def run(config: FitSettings, *, progress: Callable[..., None], workspace: Path |
 
     reading = read_recording(sample_path())
     recording = reading.recording.standardised("global")
-    scores, dataset = analysed(recording, config, progress=progress, workspace=workspace)
+    start_bin = int(reading.extras["freeze_bins"])  # until then the cursor stands still
+    scores, dataset = analysed(recording, config, progress=progress, workspace=workspace, start_bin=start_bin)
     dataset = dataset.merge(progress_dataset(scores, reading), join="exact")
     errors = {f"identity_error_{name}": ((), identity_error(reading, name)) for name in ("intuitive", "perturbed")}
     return dataset.assign(errors | plain_scores(recording)).assign_attrs(
@@ -187,7 +189,7 @@ STUDY = Study(
     },
     run=run,
     checks=lambda config: [*_checks(), *_reference_checks(config), *common_checks(config.schemes), *_findings()],
-    figures=FIGURES | {"progress": draw_progress},
+    figures=FIGURES | {"behaviour": draw_behaviour, "progress": draw_progress},
     tables=score_tables,
     data_files=lambda config: (_sample(),),
 )

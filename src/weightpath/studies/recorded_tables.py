@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weightpath.studies.recorded_reading import reading_tables
 from weightpath.studies.tables import Cell, Row, Table
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ GROUPS = {
     "ltr": "Low-tensor-rank networks: weights move over trials",
     "mean": "Mean prediction of several fits",
     "control": "Control networks: nothing, or something else, changes",
+    "baseline": "Descriptions of the data without a recurrent network",
     "plain": "Predictors without a network",
 }
 TITLES = {
@@ -33,13 +35,13 @@ READING = (
 
 
 def score_tables(dataset: Dataset) -> list[Table]:
-    """One table for the schemes that hold out whole trials, and one for those that hold out parts of them."""
+    """Tables for the schemes that hold out whole trials and parts of them, then those of the fitted network."""
     tables = []
     for whole, (title, sentence) in TITLES.items():
         schemes = dataset["scheme"].values[dataset["whole_trials"].values == whole].tolist()
         if schemes:
             tables.append(_table(dataset, schemes, title, f"{sentence} {_held_out(dataset, schemes)}"))
-    return tables
+    return [*tables, *reading_tables(dataset)]
 
 
 def _held_out(dataset: Dataset, schemes: list[str]) -> str:
@@ -61,9 +63,27 @@ def _table(dataset: Dataset, schemes: list[str], title: str, note: str) -> Table
         chosen = label == dataset.attrs["chosen"]
         shown = str(one["described"].item())
         cells = [_cell(one.sel(scheme=name), best[name], chosen) for name in schemes]
-        code = label if kinds[place] in ("control", "plain") else ""
+        code = label if kinds[place] in ("control", "baseline", "plain") else ""
         rows.append(Row(shown, cells, GROUPS[kinds[place]], code, chosen))
-    return Table(title, note, schemes, rows, READING)
+    return Table(title, note, schemes, [*rows, *_ceilings(dataset, schemes)], READING)
+
+
+def _ceilings(dataset: Dataset, schemes: list[str]) -> list[Row]:
+    """What could be explained at all, where it is known."""
+    rows, group = [], "What could be explained of single trials"
+    for name, label in (("ceiling", "noise ceiling, from repeats"), ("ceiling_poisson", "noise ceiling, from counts")):
+        values = [float(dataset[name].sel(scheme=scheme)) for scheme in schemes]
+        if not np.isfinite(values).any():
+            continue
+        spread = [float(dataset["ceiling_se"].sel(scheme=scheme)) for scheme in schemes]
+        known = name == "ceiling"
+        cells = [
+            Cell(f"{value:.4f}", f"± {se:.3f}, estimated lower bound" if known else "") if np.isfinite(value)
+            else Cell("–")
+            for value, se in zip(values, spread, strict=True)
+        ]  # fmt: skip
+        rows.append(Row(label, cells, group))
+    return rows
 
 
 def _cell(one: Dataset, best: float, chosen: bool) -> Cell:
@@ -73,6 +93,9 @@ def _cell(one: Dataset, best: float, chosen: bool) -> Cell:
     text = f"{r2:.4f}"
     if not bool((one["settled"] != 0).all()):
         text += " (not settled)"
+    bits = float(one["bits_per_spike"])
+    if np.isfinite(bits):
+        text += f" · {bits:.3f} bits/spike"
     if chosen:
         return Cell(text, "chosen", best=r2 == best)
     value, se, low, high = (float(one[f"difference{end}"]) for end in ("", "_se", "_low", "_high"))

@@ -40,3 +40,5 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Row]
     reading: str = ""
+    head: str = "Model"
+    """Above the labels of the rows."""
