@@ -15,7 +15,7 @@ from weightpath.inference.counts import count_terms, mean_counts, starting_dispe
 from weightpath.inference.keep import load_fit
 from weightpath.inference.observe import constant_terms, inverse_softplus, loss_terms, softplus, softplus_and_log
 from weightpath.inference.plain import tuned_smoother
-from weightpath.inference.prior import correlation_time, count_weight
+from weightpath.inference.prior import count_weight, residual_sums
 from weightpath.networks.base import rollout
 from weightpath.networks.kernels import RationalQuadratic
 from weightpath.networks.low_tensor_rank import SmoothOffset
@@ -113,11 +113,10 @@ def test_weight_of_the_prior_is_that_of_the_posterior_of_one_count():
     """Descent on loss + w zeta^2 is descent on the negative log posterior when w = 1/2n."""
     rng = np.random.default_rng(2)
     residual, mask = rng.standard_normal((9, 1, 4)), np.ones((9, 1, 4), bool)
-    assert count_weight(residual, mask) == (0.5 / 36, 36.0)
+    assert count_weight(residual_sums(residual, mask)) == 0.5 / 36
     slow = np.repeat(residual, 5, axis=1)
-    weight, effective = count_weight(slow, np.ones(slow.shape, bool))
-    np.testing.assert_allclose(effective, 36 * 5 / correlation_time(slow, np.ones(slow.shape, bool)))
-    np.testing.assert_allclose([effective, weight], [36.0, 0.5 / 36])
+    sums = residual_sums(slow, np.ones(slow.shape, bool))
+    np.testing.assert_allclose([sums.correlation_time, sums.effective, count_weight(sums)], [5.0, 36.0, 0.5 / 36])
 
 
 def test_recovery_of_planted_rates(poisson):

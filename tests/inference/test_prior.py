@@ -10,9 +10,9 @@ from generator import simulate
 import weightpath as wp
 from weightpath.inference.prior import (
     automatic_weight,
-    correlation_time,
     factor_map,
     offset_map,
+    residual_sums,
     settled_level,
     smooth_factor,
 )
@@ -133,17 +133,18 @@ def test_correlation_time_of_an_autoregression():
     for t in range(1, bins):
         values[:, t] = rho * values[:, t - 1] + noise[:, t]
     expected = (1 + rho) / (1 - rho)
-    assert abs(correlation_time(values, np.ones(values.shape, bool)) / expected - 1) < 0.1
-    assert 1 <= correlation_time(noise, np.ones(noise.shape, bool)) < 1.15
+    assert abs(residual_sums(values, np.ones(values.shape, bool)).correlation_time / expected - 1) < 0.1
+    assert 1 <= residual_sums(noise, np.ones(noise.shape, bool)).correlation_time < 1.15
 
 
 def test_automatic_weight_is_the_residual_variance_per_effective_entry():
     residual = 3.0 * np.random.default_rng(6).standard_normal((200, 30, 5))
     mask = np.random.default_rng(7).random(residual.shape) < 0.7
-    weight, effective = automatic_weight(residual, mask)
-    time = correlation_time(residual, mask)
-    assert effective == mask.sum() / time
-    np.testing.assert_allclose(weight * effective, 9, rtol=0.03)
+    sums = residual_sums(residual, mask)
+    assert sums.effective == mask.sum() / sums.correlation_time
+    np.testing.assert_allclose(automatic_weight(sums) * sums.effective, 9, rtol=0.03)
+    halves = [residual_sums(residual[rows], mask[rows]) for rows in (slice(77), slice(77, None))]
+    np.testing.assert_allclose(np.sum(halves, axis=0), sums, rtol=1e-12)
 
 
 def two_epochs(jump=2.0, count=60):

@@ -24,14 +24,13 @@ def collect(state, arrangement: Arrangement, history, effective, result, reason,
     states, _ = predict(parameters, trials, size, jnp.zeros(bins, dtype), arrangement.layout)
     drive, _ = drive_of(parameters, trials, size, bins, arrangement.layout)
     level, smooth, sd = _smooth_part(arrangement, parameters, drive)
-    variance = float(np.var(arrangement.standardised[arrangement.mask]))
     numbers = parameters.deviation.size
     return Fit(
         model=model, recording=arrangement.recording, mask=arrangement.mask,
         network=_network(arrangement, parameters, drive, dtype),
         inputs=_inputs(arrangement, parameters), offset=_offset(arrangement, parameters),
         level=level, c_smooth=smooth, c_sd=sd, z=np.asarray(states).transpose(2, 0, 1),
-        history={"loss": history[:, 0], "r2": 1 - history[:, 1] / variance},
+        history={"loss": history[:, 0], "r2": 1 - history[:, 1] / arrangement.variance()},
         prior_weight=float(state.prior) * numbers, n_eff=effective,
         result=result, reason=reason, notes=notes, settings=settings, **_further(arrangement, parameters, trials),
     )  # fmt: skip

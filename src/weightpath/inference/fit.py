@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from weightpath.inference.nonfinite import first_nonfinite, last_finite
 from weightpath.inference.objective import predict
 from weightpath.inference.optimise import CHUNK, Schedule, State, begin, is_finite, run_chunk
 from weightpath.inference.parameters import initial_values
-from weightpath.inference.prior import automatic_weight, count_weight
+from weightpath.inference.prior import ResidualSums, automatic_weight, count_weight, residual_sums
 from weightpath.inference.problem import Arrangement, arrange
 from weightpath.inference.recording import Recording
 from weightpath.inference.result import Fit
@@ -118,8 +119,8 @@ def _begin(arrangement: Arrangement, settings: dict) -> _Run:
     parameters = initial_values(arrangement, settings["seed"], dtype)
     rate, total = (jnp.asarray(settings[name], dtype) for name in ("learning_rate", "iterations"))
     schedule = Schedule(rate, total, jax.random.key(settings["seed"]) if arrangement.layout.random else None)
-    means = condition_means(arrangement)[arrangement.recording.condition]
-    weight, effective = _prior_weight(arrangement, means)
+    means, condition = condition_means(arrangement), arrangement.recording.condition
+    weight, effective = _prior_weight(arrangement, lambda rows: means[condition[rows]])
     return _Run(
         arrangement=arrangement, dtype=dtype, schedule=schedule, iterations=settings["iterations"],
         state=begin(parameters, weight, dtype), history=np.zeros((0, 2), dtype), effective=effective,
@@ -181,23 +182,25 @@ def _reestimate(run: _Run, problem, trials, layout) -> None:
     if run.arrangement.model.prior_weight != "auto":
         return
     bins = jnp.zeros(problem.data.shape[0], run.dtype)
-    prediction = predict(run.state.parameters, trials, problem.size, bins, layout)[1]
-    weight, run.effective = _prior_weight(run.arrangement, np.asarray(prediction, np.float64).transpose(2, 0, 1))
+    prediction = np.asarray(predict(run.state.parameters, trials, problem.size, bins, layout)[1])
+    weight, run.effective = _prior_weight(
+        run.arrangement, lambda rows: prediction[..., rows].astype(np.float64).transpose(2, 0, 1)
+    )
     run.state = State(run.state.parameters, run.state.moments, run.state.iteration, jnp.asarray(weight, run.dtype))
 
 
-def _prior_weight(arrangement: Arrangement, prediction: np.ndarray) -> tuple[float, float]:
+def _prior_weight(arrangement: Arrangement, prediction: Callable[[slice], np.ndarray]) -> tuple[float, float]:
     """Weight on the sum of squared standard normal numbers, and the effective number of entries.
 
-    `prediction` (trial, time, neuron) is on the model's scale.
+    `prediction` gives (trial, time, neuron) of some trials on the model's scale.
     """
-    model, expected = arrangement.model, arrangement.expected(prediction)
-    residual = arrangement.standardised - expected
-    if model.counts:
-        weight, effective = count_weight(pearson(residual, expected), arrangement.mask)
-    else:
-        weight, effective = automatic_weight(residual, arrangement.mask)
+    model, parts = arrangement.model, []
+    for rows in arrangement.blocks():
+        expected = arrangement.expected(prediction(rows))
+        residual = arrangement.standardised(rows) - expected
+        parts.append(residual_sums(pearson(residual, expected) if model.counts else residual, arrangement.mask[rows]))
+    sums = ResidualSums(*np.sum(parts, axis=0).tolist())
     if model.prior_weight != "auto":
         numbers = int(arrangement.training.sum()) * (model.rank**2 if model.core else model.rank)
-        return float(model.prior_weight) / numbers, effective
-    return model.prior_multiplier * weight, effective
+        return float(model.prior_weight) / numbers, sums.effective
+    return model.prior_multiplier * (count_weight if model.counts else automatic_weight)(sums), sums.effective

@@ -4,6 +4,8 @@ A factor over all trials is $c = \beta E + \zeta P$: $E$ picks the level of the 
 are those of the Cholesky factor for trials in training, and the predictive mean for held-out trials.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
@@ -92,44 +94,56 @@ def offset_map(
     return (np.sqrt(np.maximum(values[-count:], 0.0)) * vectors[:, -count:]).T
 
 
-def correlation_time(
-    residual: Float[np.ndarray, "trial time neuron"], mask: Bool[np.ndarray, "trial time neuron"]
-) -> float:
-    r"""$1 + 2\sum_{lag \ge 1}$ autocorrelation of `residual` over the bins of a trial, on the entries of `mask`.
+class ResidualSums(NamedTuple):
+    """What the automatic weight needs of a residual on the entries of a mask; sums of blocks of trials add up."""
 
-    Lags are weighted by the share of a trial's bins that have a partner at that lag, as in the variance of a mean; the
-    sum is then that of the squared trial sums over that of the squares. At least 1.
-    """
+    count: float
+    """Entries."""
+    squares: float
+    """Sum of the squared residual."""
+    squared_sums: float
+    """Sum over trials and neurons of the squared sum over bins."""
+
+    @property
+    def correlation_time(self) -> float:
+        r"""$1 + 2\sum_{lag \ge 1}$ autocorrelation of the residual over the bins of a trial.
+
+        Lags are weighted by the share of a trial's bins that have a partner at that lag, as in the variance of a mean;
+        the sum is then that of the squared trial sums over that of the squares. At least 1.
+        """
+        return max(1.0, self.squared_sums / self.squares) if self.squares > 0 else 1.0
+
+    @property
+    def effective(self) -> float:
+        """Effective number of entries: their number over the correlation time."""
+        return self.count / self.correlation_time
+
+
+def residual_sums(
+    residual: Float[np.ndarray, "trial time neuron"], mask: Bool[np.ndarray, "trial time neuron"]
+) -> ResidualSums:
+    """The sums over some trials."""
     kept = np.where(mask, residual, 0.0)
-    squares = np.sum(kept**2)
-    return max(1.0, float(np.sum(kept.sum(axis=1) ** 2) / squares)) if squares > 0 else 1.0
+    return ResidualSums(float(np.sum(mask)), float(np.sum(kept**2)), float(np.sum(kept.sum(axis=1) ** 2)))
 
 
-def automatic_weight(
-    residual: Float[np.ndarray, "trial time neuron"], mask: Bool[np.ndarray, "trial time neuron"]
-) -> tuple[float, float]:
-    r"""Weight on one squared standard normal number, $s_y^2 / n_{eff}$, and the effective number of entries.
+def automatic_weight(sums: ResidualSums) -> float:
+    r"""Weight on one squared standard normal number, $s_y^2 / n_{eff}$.
 
     For a mean squared error over $n$ training entries with Gaussian noise of variance $s_y^2$; $n_{eff}$ is $n$ over
     the correlation time of the residual.
     """
-    count = float(np.sum(mask))
-    variance = float(np.sum(np.where(mask, residual, 0.0) ** 2)) / count
-    effective = count / correlation_time(residual, mask)
-    return variance / effective, effective
+    return sums.squares / sums.count / sums.effective
 
 
-def count_weight(
-    residual: Float[np.ndarray, "trial time neuron"], mask: Bool[np.ndarray, "trial time neuron"]
-) -> tuple[float, float]:
+def count_weight(sums: ResidualSums) -> float:
     r"""Weight on one squared standard normal number, $1 / 2 n_{eff}$, against the mean negative log likelihood.
 
     The negative log posterior $-\sum \log p(y) + \frac12 \sum \zeta^2$ over n entries, divided by n; a likelihood
-    states its own scale, so no variance enters. `residual`: Pearson residuals; $n_{eff}$ is n over their
+    states its own scale, so no variance enters. The sums are those of Pearson residuals; $n_{eff}$ is n over their
     correlation time.
     """
-    effective = float(np.sum(mask)) / correlation_time(residual, mask)
-    return 0.5 / effective, effective
+    return 0.5 / sums.effective
 
 
 def _noisy(kernel: AbstractKernel, trial_id: np.ndarray, epoch: np.ndarray) -> np.ndarray:

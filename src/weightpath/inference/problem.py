@@ -1,8 +1,10 @@
 """A recording seen by a model: what is trained on, on which scale, and which table entry each trial uses."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,6 +18,9 @@ from weightpath.inference.program import Counts, Layout, Problem, Trials
 from weightpath.inference.recording import Recording
 from weightpath.networks.kernels import Independent
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
+
+#: Trials that are standardised at a time.
+BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,24 @@ class Arrangement:
     terms: int
     """Rank that was asked for; `model.rank` is the number of units where the weights are unconstrained."""
 
-    @property
-    def standardised(self) -> Float[np.ndarray, "trial time neuron"]:
-        """The data on the model's scale (counts as they are), zero where missing or held out."""
+    def standardised(self, rows: slice | np.ndarray = slice(None)) -> Float[np.ndarray, "trial time neuron"]:
+        """The data of some trials on the model's scale (counts as they are), zero where missing or held out."""
+        values, mask = self.recording.values[rows], self.mask[rows]
         if self.model.counts:
-            return np.where(self.mask, self.recording.values, 0.0)
-        return np.where(self.mask, (self.recording.values - self.centre) / self.scale, 0.0)
+            return np.where(mask, values, 0.0)
+        return np.where(mask, (values - self.centre) / self.scale, 0.0)
+
+    def blocks(self) -> list[slice]:
+        """All trials in blocks: copies of a large recording in double precision would be the most of a fit's memory."""
+        return [slice(first, first + BLOCK) for first in range(0, len(self.mask), BLOCK)]
+
+    def variance(self) -> float:
+        """Variance of the training entries on the model's scale."""
+        count = total = squares = 0.0
+        for rows in self.blocks():
+            kept = self.standardised(rows)
+            count, total, squares = count + self.mask[rows].sum(), total + kept.sum(), squares + (kept**2).sum()
+        return float(squares / count - (total / count) ** 2)
 
     def expected(self, prediction: np.ndarray) -> np.ndarray:
         """Predictions of the program (..., neuron) on the scale of `standardised`: expected counts."""
@@ -72,11 +89,10 @@ class Arrangement:
         """The training trials as arrays for the compiled program."""
         model, used = self.model, self.maps["inputs"][:, self.training].any(axis=1)
         readouts = self.maps["readout"][:, self.training].any(axis=1)
-        order = (1, 2, 0)
         return Problem(
             trials=self.trials(dtype, self.training),
-            data=jnp.asarray(self.standardised[self.training].transpose(order), dtype),
-            mask=jnp.asarray(self.mask[self.training].transpose(order), dtype),
+            data=self._by_time(self.standardised, dtype),
+            mask=self._by_time(lambda rows: self.mask[rows], dtype),
             size=jnp.asarray(1 / (model.time_constant * model.solver_steps), dtype),
             input_penalty=jnp.asarray(model.input_penalty * used / used.sum(), dtype),
             decoder_penalty=jnp.asarray(model.decoder_penalty * readouts, dtype),
@@ -85,6 +101,14 @@ class Arrangement:
             dropout=jnp.asarray(model.trial_dropout, dtype) if model.trial_dropout else None,
             noise=jnp.asarray(model.process_noise / model.time_constant**0.5, dtype) if model.process_noise else None,
         )
+
+    def _by_time(self, read: Callable[[np.ndarray], np.ndarray], dtype: np.dtype) -> jax.Array:
+        """What `read` gives of the training trials, (time, neuron, trial)."""
+        training = np.flatnonzero(self.training)
+        whole = np.empty((*self.mask.shape[1:], len(training)), dtype)
+        for first in range(0, len(training), BLOCK):
+            whole[..., first : first + BLOCK] = read(training[first : first + BLOCK]).transpose(1, 2, 0)
+        return jnp.asarray(whole)
 
     def _counts(self, dtype: np.dtype) -> Counts:
         spread = self.model.likelihood == "negative_binomial"

@@ -48,11 +48,13 @@ def condition_means(arrangement: Arrangement) -> Float[np.ndarray, "condition ti
     if arrangement.model.counts:
         means = count_means(arrangement.recording, arrangement.mask)
         return (inverse_softplus(means) - arrangement.centre) / arrangement.scale
-    data, mask = arrangement.standardised, arrangement.mask
-    codes = np.arange(len(arrangement.recording.conditions))
-    member = (arrangement.recording.condition[None, :] == codes[:, None]).astype(float)
-    total, count = np.einsum("ck,ktm->ctm", member, data), np.einsum("ck,ktm->ctm", member, mask.astype(float))
-    overall = _nearest_in_time(data.sum(axis=0), mask.sum(axis=0))
+    mask, condition = arrangement.mask, arrangement.recording.condition
+    total = np.zeros((len(arrangement.recording.conditions), *mask.shape[1:]))
+    count = np.zeros_like(total)
+    for rows in arrangement.blocks():
+        np.add.at(total, condition[rows], arrangement.standardised(rows))
+        np.add.at(count, condition[rows], mask[rows])
+    overall = _nearest_in_time(total.sum(axis=0), count.sum(axis=0))
     return np.where(count > 0, total / np.maximum(count, 1), overall)
 
 
@@ -78,7 +80,7 @@ def _identity_start(arrangement: Arrangement, means: np.ndarray, rng: np.random.
     model, mask = arrangement.model, arrangement.mask
     filled = means
     if not model.counts:
-        data = arrangement.standardised
+        data = arrangement.standardised()
         filled = np.where(mask, data, _nearest_in_time(data.sum(axis=0), mask.sum(axis=0)))[arrangement.training]
     gain = _neuron_gain(filled, means) if model.trains_gain else None
     if gain is not None:
