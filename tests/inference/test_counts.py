@@ -190,6 +190,8 @@ def test_what_is_no_count_is_refused(change, message):
     recording, _ = planted()
     with pytest.raises(ValueError, match=message):
         fitted("poisson", wp.Recording(change(recording.values)))
+    with pytest.raises(ValueError, match="was given as rates"):
+        fitted("poisson", wp.Recording(50 * recording.values, counts=False))
 
 
 def test_counts_taken_as_real_numbers_are_remarked_upon():

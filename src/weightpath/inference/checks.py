@@ -60,7 +60,9 @@ def check_model(model, recording) -> None:
 
 def _check_counts(model: LowTensorRankRNN, recording: Recording) -> None:
     values = recording.values[recording.observed]
-    if np.any(values < 0):
+    if recording.counts is False:
+        what = "the recording was given as rates (counts=False)"
+    elif np.any(values < 0):
         what = f"the recording goes down to {values.min():.4g}"
     elif np.any(values != np.round(values)):
         what = f"the recording holds {values[values != np.round(values)][0]:.4g}, which is no whole number"
@@ -120,12 +122,13 @@ def check_training(model: LowTensorRankRNN, recording: Recording, mask: np.ndarr
 
 
 def _check_reach(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> None:
-    values = recording.values[mask]
-    seen = np.where(mask, recording.values, np.nan)[:, :, mask.any(axis=(0, 1))]
-    if np.all(np.nanmax(seen, axis=(0, 1)) == np.nanmin(seen, axis=(0, 1))):
+    trained = np.flatnonzero(mask.any(axis=(0, 1)))
+    each = (recording.values[:, :, one][mask[:, :, one]] for one in trained)
+    if not any(one.max() > one.min() for one in each):
         raise ValueError("all training entries of each neuron are equal; there is nothing to fit.")
     if model.counts or model.trains_gain or model.decoder == "linear":
         return
+    values = recording.values[mask]
     total = np.sum((values - values.mean()) ** 2)
     if model.decoder == "identity":
         reach = 1 - np.sum(np.maximum(np.abs(values) - 1, 0) ** 2) / total
@@ -133,6 +136,7 @@ def _check_reach(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray
         remedy = "Scale the data into (-1, 1), or use gain=True or decoder='linear'"
     else:
         units, neurons = number_of_units(model, recording), recording.shape[2]
+        seen = np.where(mask, recording.values, np.nan)[:, :, trained]
         centre = np.nanmean(seen, axis=(0, 1))
         length = np.sqrt(np.nansum((seen - centre) ** 2, axis=2))
         reach = 1 - np.sum(np.maximum(length - np.sqrt(units), 0) ** 2) / total
@@ -172,10 +176,11 @@ def _without_data(recording: Recording, mask: np.ndarray) -> list[str]:
 
 
 def _whole_numbers(model: LowTensorRankRNN, recording: Recording) -> list[str]:
-    values = recording.values[recording.observed]
     # What was given as integers has been remarked upon when the recording was made; rates in Hz may be whole.
     said = recording.counts is False or any("cast to real numbers" in note for note in recording.notes)
-    if model.counts or said or np.any(values != np.round(values)):
+    if model.counts or said:
+        return []
+    if not all(np.all((trial == np.round(trial)) | np.isnan(trial)) for trial in recording.values):
         return []
     return [
         "all values are whole numbers, fitted as real ones: a Gaussian likelihood fits rates, not counts. Smooth "

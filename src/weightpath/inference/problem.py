@@ -50,7 +50,7 @@ class Arrangement:
 
     def blocks(self) -> list[slice]:
         """All trials in blocks: copies of a large recording in double precision would be the most of a fit's memory."""
-        return [slice(first, first + BLOCK) for first in range(0, len(self.mask), BLOCK)]
+        return _blocks(len(self.mask))
 
     def variance(self) -> float:
         """Variance of the training entries on the model's scale."""
@@ -197,12 +197,17 @@ def _scale(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> t
         return count_scale(recording, mask)
     if model.decoder == "identity" and not model.trains_gain:
         return np.zeros(neurons), 1.0
+    values, rows = recording.values, _blocks(len(mask))
     count = np.maximum(mask.sum(axis=(0, 1)), 1)
-    centre = np.where(mask, recording.values, 0.0).sum(axis=(0, 1)) / count
-    spread = np.where(mask, recording.values - centre, 0.0)
+    centre = np.sum([np.where(mask[one], values[one], 0.0).sum(axis=(0, 1)) for one in rows], axis=0) / count
     if model.decoder == "orthogonal" and not model.trains_gain:
         return centre, 1.0
-    return centre, float(np.sqrt((spread**2).sum() / mask.sum()))
+    squares = sum(np.sum(np.where(mask[one], values[one] - centre, 0.0) ** 2) for one in rows)
+    return centre, float(np.sqrt(squares / mask.sum()))
+
+
+def _blocks(trials: int) -> list[slice]:
+    return [slice(first, first + BLOCK) for first in range(0, trials, BLOCK)]
 
 
 def _one_hot(index: np.ndarray, size: int) -> np.ndarray:

@@ -81,8 +81,9 @@ class Recording:
     @property
     def is_counts(self) -> bool:
         """Whether the values can be counts, as a count likelihood needs: whole, not negative, not given as rates."""
-        seen = self.values[self.observed]
-        return self.counts is not False and bool(np.all(seen >= 0) and np.all(seen == np.round(seen)))
+        if self.counts is False:
+            return False
+        return all(np.all((trial >= 0) & (trial == np.round(trial)) | np.isnan(trial)) for trial in self.values)
 
     @property
     def shape(self) -> tuple[int, int, int]:

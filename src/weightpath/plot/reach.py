@@ -46,7 +46,7 @@ def plot_r2(dataset: Dataset, *, ax: Axes) -> Axes:
         ax.plot(dataset["rank"], dataset["r2"].sel(way=way), marker + "-", color=colour, markersize=5, label=way)
     for level, colour, words in ((0.97, COLOURS[0], "≥ 0.97"), (0.90, COLOURS[1], "≤ 0.90")):
         ax.hlines(level, 4.4, 5.6, color=colour, linewidth=2.2, alpha=0.5)
-        ax.text(5.75, level, words, fontsize=FONT_SIZE - 1, color=colour, va="center")
+        ax.text(5.75, level - 0.022, words, fontsize=FONT_SIZE - 1, color=colour, va="center")
     ax.set_xticks(dataset["rank"].values)
     ax.set_ylim(0, 1.03)
     finish(ax, x="rank-one terms R", y="$R^2$ of the change of the weights")

@@ -178,7 +178,7 @@ def rank_tables(dataset: Dataset) -> list[Table]:
         "Change of the recurrent weights since the first step; smaller: an independent program, 100 units, other draws."
     )
     reading = "Other random draws of the same recipe give other numbers; the requirements are bands around these."
-    return [Table("Ranks of the change of the weights", note, list(REFERENCE), rows, reading)]
+    return [Table("Ranks of the change of the weights", note, list(REFERENCE), rows, reading, head="")]
 
 
 def _rows(tensor: Any, mode: int) -> Any:

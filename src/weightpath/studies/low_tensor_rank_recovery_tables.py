@@ -31,7 +31,7 @@ def planning_table(dataset: Dataset) -> Table:
         cells = [_cell(dataset, dict(zip(names, kind, strict=True)) | {"trials": one}) for one in trials]
         rows.append(Row(_words(*kind), cells, _group(*kind)))
     note = "Every fourth trial is held out; 20 bins in each trial, two factors, four conditions."
-    return Table("How many trials", note, [f"{one} trials" for one in trials], rows, READING)
+    return Table("How many trials", note, [f"{one} trials" for one in trials], rows, READING, head="session")
 
 
 def _words(noise: float, change: float, neurons: int, rate: float) -> str:
