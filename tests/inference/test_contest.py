@@ -11,7 +11,7 @@ from weightpath.inference.contest import Contest, Duel, _run, contest
 from weightpath.inference.masks import SCHEMES
 from weightpath.inference.paired import Paired, r_squared
 from weightpath.inference.plain import tuned_smoother
-from weightpath.studies.recorded_question import answer, candidates, recordings
+from weightpath.studies.recorded_question import ASKED, answer, candidates, recordings, winner_among_controls
 
 SETTINGS = dict(seeds=(0, 1), folds=2, iterations=2, multipliers=(1,), workers=1)
 
@@ -86,11 +86,20 @@ def test_candidates_can_be_fitted_to_what_they_are_for():
     assert list(found) == ["latents"]
     for one in candidates().values():
         check_model(one, found["latents"])
-    counted = candidates(counts=True, rank=3)
-    assert set(candidates(rank=3)) < set(counted) and any(one.counts for one in counted.values())
-    for one in counted.values():
-        if one.counts:
-            check_model(one, wp.Recording(np.random.default_rng(0).poisson(2.0, (40, 6, 8)).astype(float)))
+    counts = wp.Recording(np.random.default_rng(0).poisson(2.0, (40, 6, 8)).astype(float))
+    for one in candidates(counts=True, rank=3).values():
+        assert one.counts
+        check_model(one, counts)
+    assert set(ASKED) <= {"latents", "counts"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_winner_meets_the_controls(tmp_path):
+    scores = winner_among_controls(
+        made(), model(), out=tmp_path, schemes=("even",), iterations=2, workers=1, progress=False
+    )
+    assert {f"{name}, rank 1" for name in ("fixed", "epoch", "inputs_epoch", "readout_epoch")} < set(scores.labels)
+    assert list((tmp_path / "controls").glob("*.npz"))
 
 
 def test_refusals(tmp_path):

@@ -10,38 +10,62 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+#: Settings of the contests whose outcome docs/low-tensor-rank.md states.
+ASKED: dict[str, dict[str, Any]] = {
+    "latents": dict(schemes=("odd", "runs"), folds=2, multipliers=(8, 30, 100), seeds=(0, 1, 2)),
+    "counts": dict(
+        schemes=("runs", "odd", "even"), folds=3, multipliers=(8, 30, 100, 300), seeds=(0, 1, 2, 3, 4), iterations=500
+    ),
+}
+
 
 def candidates(*, counts: bool = False, rank: int = 5, units: int = 60) -> dict[str, Any]:
-    """Models to choose among, by label: slow offsets, ranks, kernels, drifting states; for counts also likelihoods.
+    """Models to choose among, by label: offsets, ranks, kernels, states per trial; for counts with that likelihood.
 
     They start from the settings recommended for recordings of learning (a slow offset, a strong prior).
     """
     from dataclasses import replace
 
-    from weightpath.networks.kernels import Matern32, RationalQuadratic
+    from weightpath.networks.kernels import RationalQuadratic
     from weightpath.networks.low_tensor_rank import LowTensorRankRNN, SmoothOffset
 
     base = LowTensorRankRNN(rank=rank, units=units, prior_multiplier=30.0, trial_offset=SmoothOffset())
-    models = {
+    bare = replace(base, trial_offset=None, prior_multiplier=8.0)
+    if counts:
+        base, bare = (replace(one, likelihood="poisson") for one in (base, bare))
+        return {
+            "Poisson, offset": base,
+            "Poisson, no offset": bare,
+            "offset, more terms": replace(base, rank=rank + 3),
+            "no offset, more terms": replace(bare, rank=rank + 3),
+            "offset, fewer terms": replace(base, rank=max(1, rank - 2)),
+            "no offset, longer kernel": replace(
+                bare, kernel=RationalQuadratic(length=400.0, sd=0.3, noise_sd=0.05)
+            ),
+        }  # fmt: skip
+    return {
         "offset": base,
-        "no offset": replace(base, trial_offset=None, prior_multiplier=8.0),
+        "no offset": bare,
         "quick offset": replace(base, trial_offset=SmoothOffset(length=40.0)),
         "wide offset": replace(base, trial_offset=SmoothOffset(sd=0.6)),
-        "more terms": replace(base, rank=rank + 3),
-        "fewer terms": replace(base, rank=max(1, rank - 2)),
         "shorter kernel": replace(base, kernel=RationalQuadratic(length=100.0, sd=0.3, noise_sd=0.05)),
         "wider kernel": replace(base, kernel=RationalQuadratic(length=200.0, sd=0.6, noise_sd=0.02)),
-        "Matern kernel": replace(base, kernel=Matern32(length=200.0, sd=0.3, noise_sd=0.05)),
         "state per trial": replace(base, initial_state="trial"),
-        "smooth read-out": replace(base, decoder_penalty=1e-3),
         "dropout": replace(base, trial_dropout=0.2),
-        "process noise": replace(base, process_noise=0.1),
+        "more terms": replace(base, rank=rank + 3),
     }
-    if counts:
-        for name in ("offset", "no offset", "quick offset", "shorter kernel"):
-            models[f"Poisson, {name}"] = replace(models[name], likelihood="poisson")
-        models["negative binomial, offset"] = replace(base, likelihood="negative_binomial")
-    return models
+
+
+def winner_among_controls(recording: Any, model: Any, *, out: str | Path | None = None, **settings: Any):
+    """The model that won a contest beside networks in which nothing, inputs, read-out or weights per epoch change.
+
+    A contest is won against a smoother; what it is that changes is for these to say. `settings` are those of
+    `wp.cross_validate`, which gives the result.
+    """
+    from weightpath.inference.crossval import cross_validate
+
+    kept = None if out is None else Path(out) / "controls"
+    return cross_validate(model, recording, checkpoint_dir=kept, **settings)
 
 
 def answer(
