@@ -42,10 +42,10 @@ def test_help_and_list_load_nothing_heavy():
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", 9)])
 def test_an_interrupted_run_is_resumed_by_the_same_command(number, tmp_path):
-    command = [sys.executable, "-c", TINY, "run", "tiny", "--points", "12", "--out", "here", "--json"]
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Tests that run in the background of a shell inherit an interrupt that is ignored.
-    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + TINY
+    command = [sys.executable, "-c", heard, "run", "tiny", "--points", "12", "--out", "here", "--json"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "TINY_HOLDS_AT": "3"}, **pipes)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("here/unfinished-*/steps.json")) and time.monotonic() < deadline:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +61,8 @@ def run_jobs(
     totals = [int(job.settings["iterations"]) for job in jobs]
     meter = Meter(totals, [outcome is not None for outcome in outcomes], label, report)
     waiting = [index for index, outcome in enumerate(outcomes) if outcome is None]
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        futures = {pool.submit(_run, jobs[index], directory, meter.of(index)): index for index in waiting}
-        try:
-            for future in as_completed(futures):
-                outcomes[futures[future]] = future.result()
-        except BaseException:
-            meter.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [outcome for outcome in outcomes if outcome is not None]
+    done = meter.run(lambda index, progress: _run(jobs[index], directory, progress), waiting, workers)
+    return [done.get(index, outcome) for index, outcome in enumerate(outcomes)]
 
 
 def _run(job: Job, directory: Path | None, progress: Callable[..., None]) -> Outcome:

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
 
 
 class Cancelled(Exception):
@@ -29,6 +31,24 @@ class Meter:
                 self._tell(**numbers)
 
         return progress
+
+    def run(self, work: Callable[[int, Callable[..., None]], Any], waiting: Sequence[int], workers: int) -> dict:
+        """`work(index, progress)` of every waiting fit on `workers` threads, by index.
+
+        JAX releases the interpreter while it computes, so that threads use the cores. When one raises, or the user
+        interrupts, the others stop at their next report.
+        """
+        done = {}
+        with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+            futures = {pool.submit(work, index, self.of(index)): index for index in waiting}
+            try:
+                for future in as_completed(futures):
+                    done[futures[future]] = future.result()
+            except BaseException:
+                self.stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return done
 
     def _tell(self, **numbers: float) -> None:
         self._report(self._label, sum(self._done), max(1, sum(self._totals)), **numbers)

@@ -4,7 +4,6 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,8 @@ def run_fits(
         warnings.simplefilter("ignore", UserWarning)  # whether a fit settled is kept; the filter is common to threads
         totals = [int(task.settings["iterations"]) for task in tasks]
         meter = Meter(totals, [result is not None for result in results], label, report)
-        with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-            futures = {pool.submit(_run, tasks[index], place, meter.of(index)): index for index in waiting}
-            try:
-                for future in as_completed(futures):
-                    results[futures[future]] = future.result()
-            except BaseException:
-                meter.stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-    return [result for result in results if result is not None]
+        done = meter.run(lambda index, report: _run(tasks[index], place, report), waiting, workers)
+    return [done.get(index, result) for index, result in enumerate(results)]
 
 
 def _run(task: Task, directory: Path | None, progress: Callable[..., None]) -> dict[str, np.ndarray]:
