@@ -26,7 +26,19 @@ _NAMES = {
     "FiniteTrials": "tasks.finite",
     "GivenTrials": "tasks.given",
     "ForceFieldReach": "tasks.reach",
+    "TeacherRNN": "tasks.teacher",
+    "DelayedMatch": "tasks.match",
+    "FlipFlop": "tasks.flip_flop",
+    "EvidenceIntegration": "tasks.evidence",
+    "SineGeneration": "tasks.sine",
     "BPTT": "rules.backprop",
+    "TruncatedBPTT": "rules.truncated",
+    "RTRL": "rules.rtrl",
+    "RFLO": "rules.rflo",
+    "EProp": "rules.eprop",
+    "SnAp0": "rules.snap",
+    "UORO": "rules.uoro",
+    "KFRTRL": "rules.kfrtrl",
     "Setup": "setup",
     "Trajectory": "trajectory",
     "Record": "learn.record",
@@ -38,17 +50,20 @@ _NAMES = {
     "phase_diagram": "learn.crossover",
     "compare": "comparison",
     "Comparison": "comparison",
+    "compare_rules": "rule_comparison",
     "Recording": "inference.recording",
     "fit": "inference.fit",
     "Fit": "inference.result",
     "cross_validate": "inference.crossval",
     "simulate_recording": "inference.simulate",
+    "read_nwb": "inference.read",
     "LowTensorRankRegressor": "inference.adapter",
     "run_study": "studies.running",
     "save": "store",
     "load": "store",
     "RESULTS": "_results",
     "outcome_name": "_results",
+    "citation": "_citation",
 }
 
 #: Rooms that are used by name: `wp.theory.Outlier()`, `wp.analysis.spectrum(...)`.
@@ -74,11 +89,13 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from weightpath import analysis, inference, networks, plot, rules, scaling, studies, tasks, theory
+    from weightpath._citation import citation
     from weightpath._results import RESULTS, outcome_name
     from weightpath.comparison import Comparison, compare
     from weightpath.inference.adapter import LowTensorRankRegressor
     from weightpath.inference.crossval import cross_validate
     from weightpath.inference.fit import fit
+    from weightpath.inference.read import read_nwb
     from weightpath.inference.recording import Recording
     from weightpath.inference.result import Fit
     from weightpath.inference.simulate import simulate_recording
@@ -93,14 +110,27 @@ if TYPE_CHECKING:
     from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
     from weightpath.networks.low_tensor_rank import InputNetwork, KnownInput, LowTensorRankRNN, SmoothOffset
     from weightpath.networks.rate import RateRNN
+    from weightpath.rule_comparison import compare_rules
     from weightpath.rules.backprop import BPTT
+    from weightpath.rules.eprop import EProp
+    from weightpath.rules.kfrtrl import KFRTRL
+    from weightpath.rules.rflo import RFLO
+    from weightpath.rules.rtrl import RTRL
+    from weightpath.rules.snap import SnAp0
+    from weightpath.rules.truncated import TruncatedBPTT
+    from weightpath.rules.uoro import UORO
     from weightpath.setup import Setup
     from weightpath.store import load, save
     from weightpath.studies.running import run_study
     from weightpath.tasks.base import WhiteNoise
+    from weightpath.tasks.evidence import EvidenceIntegration
     from weightpath.tasks.filters import Integrator, RationalFilter
     from weightpath.tasks.finite import FiniteTrials
+    from weightpath.tasks.flip_flop import FlipFlop
     from weightpath.tasks.given import GivenTrials
+    from weightpath.tasks.match import DelayedMatch
     from weightpath.tasks.oscillator import DampedOscillator
     from weightpath.tasks.reach import ForceFieldReach
+    from weightpath.tasks.sine import SineGeneration
+    from weightpath.tasks.teacher import TeacherRNN
     from weightpath.trajectory import Trajectory

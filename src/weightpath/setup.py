@@ -11,7 +11,7 @@ from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, PyTree
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import AbstractLearningRule
-from weightpath.tasks.base import AbstractTask
+from weightpath.tasks.base import AbstractTask, Batch
 
 
 class Setup(eqx.Module):
@@ -51,6 +51,8 @@ class Setup(eqx.Module):
             )
         self.rates = {name: _rate(name, rates.get(name, 1.0)) for name in self.train}
         _check_fit(network, task)
+        if hasattr(rule, "source") and getattr(network, "w_out", None) is not None:
+            rule.source(network)  # refuses feedback that does not fit, saying which axis
 
     def masked(self, velocity: PyTree) -> PyTree:
         """`velocity` times the rates on trained weights, zero on frozen ones."""
@@ -82,6 +84,10 @@ def _check_fit(network: AbstractNetwork, task: AbstractTask) -> None:
     """Refuse a task whose channels or time steps do not fit the network, where both are known."""
     target = task.population()
     channels = (getattr(target, "drive", None), getattr(target, "output", None))
+    if target is None and isinstance(teacher := getattr(task, "network", None), AbstractNetwork):
+        channels = (getattr(teacher, "w_in", None), getattr(teacher, "w_out", None))
+    elif target is None:
+        channels = _sampled_channels(task)
     w_in, w_out = getattr(network, "w_in", None), getattr(network, "w_out", None)
     if channels[0] is not None and w_in is not None and channels[0].shape[1] != w_in.shape[1]:
         raise ValueError(
@@ -96,3 +102,18 @@ def _check_fit(network: AbstractNetwork, task: AbstractTask) -> None:
         raise ValueError(
             f"the network steps by dt={dt} and the task samples its noise at dt={noise.dt}; make them equal."
         )
+
+
+def _sampled_channels(task: AbstractTask) -> tuple[jax.ShapeDtypeStruct | None, jax.ShapeDtypeStruct | None]:
+    """Shapes (out, in) and (out, in) like those of read-in and read-out of a network that fits a sampled batch.
+
+    The batch is traced, not worked out. None where a task has nothing to sample, or cannot be traced, or where its
+    batch has a criterion of its own, to which outputs need not be like the targets.
+    """
+    try:
+        batch = jax.eval_shape(lambda: task.sample(jax.random.key(0), 0))
+    except (ValueError, TypeError):
+        return None, None
+    like = lambda *shape: jax.ShapeDtypeStruct(shape, batch.inputs.dtype)  # noqa: E731
+    plain = type(batch).criterion is Batch.criterion
+    return like(0, batch.inputs.shape[-1]), like(batch.targets.shape[-1], 0) if plain else None

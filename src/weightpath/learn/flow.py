@@ -8,6 +8,7 @@ from weightpath._results import RESULTS, outcome_name
 from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, Numeric
 from weightpath.learn.integrate import integrate, take_steps
+from weightpath.learn.lost import lost_stability, may_lose_stability
 from weightpath.learn.projected import flow_to_error, projected_flow
 from weightpath.learn.starts import check_start
 from weightpath.learn.stiffness import choose_solver
@@ -43,7 +44,8 @@ def flow(
       small flow whose trajectory carries the `lift`; "auto", for the smallest depth whose loss differs from that of
       the depth before by less than `project_error` times the initial loss, on a grid of spacing <= 0.1.
     - `throw`: raise when the solver fails; otherwise the trajectory ends with its last finite state and tells why in
-      `result`.
+      `result`: `unstable_recurrence` where a local rule has carried the network to the edge of stability, at the time
+      and state of the last step.
 
     **Raises:** ValueError when there is neither an exact form nor a batch, for an unstable initial network, for a start
     that cannot learn (no input, no output, an exact saddle), for bad times, in 32-bit mode; RuntimeError when the
@@ -58,6 +60,10 @@ def flow(
     if project is None:
         method = choose_solver(solver, setup, time[-1], batch is None)
         trajectory = integrate(setup, time, batch, solver=method, **settings)
+        if batch is None and _failed(trajectory) and may_lose_stability(setup):
+            trajectory = lost_stability(
+                trajectory, lambda setup, time: integrate(setup, time, None, solver=method, **settings)
+            )
     elif project == "auto":
         trajectory = flow_to_error(setup, time, batch, project_error, solver=solver, **settings)
     elif isinstance(project, int):
@@ -78,9 +84,13 @@ def _checked_times(time) -> Array:
     return jnp.asarray(values)
 
 
+def _failed(trajectory: Trajectory) -> bool:
+    return not is_traced(trajectory.loss) and not bool(trajectory.result == RESULTS.successful)
+
+
 def _ended(trajectory: Trajectory, throw: bool) -> Trajectory:
     """Raise on failure, or cut the trajectory after its last finite state. Under `vmap` the outcome is only carried."""
-    if is_traced(trajectory.loss) or bool(trajectory.result == RESULTS.successful):
+    if not _failed(trajectory):
         return trajectory
     if throw:
         reason = RESULTS[trajectory.result]

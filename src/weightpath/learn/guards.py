@@ -12,7 +12,7 @@ from weightpath.learn.velocity import exact_loss, missing_exact_form
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
 from weightpath.setup import Setup
-from weightpath.tasks.filters import RationalTarget
+from weightpath.tasks.teacher import is_stationary
 
 #: A rise of the loss by less than this fraction, or below this fraction of a silent network's loss, is rounding.
 RISE, ROUNDING = 1e-9, 1e-24
@@ -161,7 +161,7 @@ def _verdict(setup: Setup, before: Array, guards: Guards) -> RESULTS:
     result = RESULTS.successful
     if guards.loss_rise is not None:
         result = RESULTS.where(exact_loss(setup) > before * (1 + RISE), RESULTS.diverged, result)
-    if guards.unstable is not None and isinstance(setup.task.population(), RationalTarget):
+    if guards.unstable is not None and is_stationary(setup.task.population()):
         result = RESULTS.where(has_stationary_state(setup.network), result, RESULTS.unstable)
     finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(trained_part(setup)[0])])
     return RESULTS.where(jnp.all(finite), result, RESULTS.nonfinite)

@@ -4,6 +4,7 @@ import numpy as np
 
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.linear import LinearRNN
+from weightpath.tasks.teacher import TeacherTarget
 
 #: Above this many units a cheap certificate of stability is tried before all eigenvalues are computed.
 CERTIFY = 256
@@ -30,13 +31,15 @@ def is_stable(network: AbstractNetwork) -> bool:
     return spectral_bound(network)[1] < 1 - MARGIN
 
 
-def unstable_message(network: AbstractNetwork) -> str:
-    """What to tell a user whose network has no stationary state."""
+def unstable_message(network: AbstractNetwork, target=None) -> str:
+    """What to tell a user whose network has no stationary state on a task with this population target."""
     name, value = spectral_bound(network)
+    remedy = "give the task noise=WhiteNoise(duration, dt, trials) and use wp.train."
+    if isinstance(target, TeacherTarget):
+        remedy = "give TeacherRNN a horizon (time steps of a trial)."
     return (
         f"initial network is unstable: spectral {name} {value:.6g} >= 1; the stationary loss is infinite. Reduce the "
-        "gain (< 1), or train on trials of finite duration: give the task noise=WhiteNoise(duration, dt, trials) and "
-        "use wp.train."
+        f"gain (< 1), or train on trials of finite duration: {remedy}"
     )
 
 

@@ -11,7 +11,8 @@ from weightpath.rules.backprop import BPTT
 from weightpath.rules.edge import largest_finite_step, largest_step
 from weightpath.setup import Setup
 from weightpath.tasks.filters import Integrator, RationalTarget
-from weightpath.tasks.finite import FiniteTarget, FiniteTrials, finite_target
+from weightpath.tasks.finite import FiniteTrials, finite_target
+from weightpath.tasks.teacher import TeacherTarget, is_stationary
 
 #: Mismatch at zero delay, as a share of the target's value, that is worth a warning.
 FROZEN = 0.05
@@ -28,10 +29,14 @@ def check_start(setup: Setup) -> None:
     network = setup.network
     if is_traced(network):
         return
-    if not isinstance(setup.task.population(), FiniteTarget) and not is_stable(network):
-        raise ValueError(unstable_message(network))
+    target = setup.task.population()
+    if is_stationary(target) and not is_stable(network):
+        raise ValueError(unstable_message(network, target))
+    if is_stationary(target):
+        check_trace(setup)
     _check_input_and_output(setup)
-    _warn_of_rank_one(setup)
+    if isinstance(setup.rule, BPTT):
+        _warn_of_rank_one(setup)
     _warn_of_frozen_ends(setup)
 
 
@@ -99,9 +104,30 @@ def warn_of_large_steps(setup: Setup, learning_rate: float | None) -> None:
         )
 
 
+def check_trace(setup: Setup) -> None:
+    """Refuse a local rule whose trace does not decay in the stationary state.
+
+    **Raises:** ValueError.
+    """
+    decay = getattr(setup.rule, "trace_decay", None)
+    if decay is not None and not is_traced(decay) and np.any(np.abs(np.asarray(decay)) >= 1):
+        raise ValueError(
+            f"the trace of {type(setup.rule).__name__} does not decay: trace_decay {float(np.max(np.abs(decay))):.6g} "
+            "must be below 1 in absolute value in the stationary state; lower it, or give the task a finite horizon."
+        )
+
+
+def has_fixed_feedback(rule) -> bool:
+    """Whether errors reach the recurrent and input weights by weights of their own, not by the read-out."""
+    return getattr(rule, "feedback", None) is not None
+
+
 def _check_input_and_output(setup: Setup) -> None:
     no_input = not np.any(np.asarray(setup.network.w_in))
     no_output = not np.any(np.asarray(setup.network.w_out))
+    if has_fixed_feedback(setup.rule):
+        _check_with_feedback(setup, no_input, no_output)
+        return
     if no_input and "w_in" not in setup.train:
         raise ValueError(
             "no input reaches the network (w_in is zero and frozen): the gradient is identically zero. "
@@ -116,6 +142,21 @@ def _check_input_and_output(setup: Setup) -> None:
         raise ValueError(
             "w_in and w_out are both zero: learning starts exactly on a saddle, where every velocity is zero. "
             "Add a small random part (norm eps; learning time grows as log(1/eps))."
+        )
+
+
+def _check_with_feedback(setup: Setup, no_input: bool, no_output: bool) -> None:
+    """Fixed feedback leaves every start that has, or can grow, an input; without an output nothing is seen of it."""
+    if no_input and "w_in" not in setup.train:
+        raise ValueError(
+            "no input reaches the network (w_in is zero and frozen): every velocity is zero. Give w_in a nonzero start."
+        )
+    if no_output and "w_out" not in setup.train:
+        warnings.warn(
+            "no output reads the network (w_out is zero and frozen): the feedback changes its other weights, but the "
+            "loss stays what it is. Train w_out, or give it a nonzero start.",
+            UserWarning,
+            stacklevel=5,
         )
 
 
@@ -138,7 +179,7 @@ def _warn_of_rank_one(setup: Setup) -> None:
 def _warn_of_frozen_ends(setup: Setup) -> None:
     """Recurrent weights alone cannot change the filter at zero delay, where it is w_out @ w_in."""
     network, target = setup.network, setup.task.population()
-    if setup.train != ("w_rec",) or not isinstance(target, RationalTarget) or is_traced(target):
+    if setup.train != ("w_rec",) or not isinstance(target, RationalTarget | TeacherTarget) or is_traced(target):
         return
     start = np.asarray(network.w_out) @ np.asarray(network.w_in)
     wanted = np.asarray(target.output) @ np.asarray(target.drive)

@@ -1,6 +1,7 @@
 """Discrete learning steps, compiled in chunks of any length."""
 
 import dataclasses
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -15,6 +16,7 @@ from weightpath.learn.velocity import exact_loss, exact_velocity
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import Info
 from weightpath.setup import Setup
+from weightpath.tasks.base import Batch
 
 #: A batch loss this many times the first one (or that of a silent network, if larger) counts as divergence.
 DIVERGED = 1e6
@@ -37,11 +39,15 @@ class Progressed(eqx.Module):
 
 
 def start(
-    setup: Setup, optimiser: optax.GradientTransformation, key: Key | None, pace: Pace | None = None
+    setup: Setup,
+    optimiser: optax.GradientTransformation,
+    key: Key | None,
+    pace: Pace | None = None,
+    first: Callable[[Setup, Key], tuple[PyTree, Array]] | None = None,
 ) -> Progressed:
-    """The state before the first step."""
+    """The state before the first step; `first` makes the rule's memory where it is not that of whole trials."""
     trained, _ = trained_part(setup)
-    memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else _first_batch(setup, key)
+    memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else (first or _first_batch)(setup, key)
     moments = optimiser.init(trained)  # pyright: ignore[reportArgumentType]
     return Progressed(trained, trained, moments, memory, jnp.asarray(0), scale, RESULTS.successful, pace)
 
@@ -65,36 +71,47 @@ def advance(
     def body(state):
         here = setup.with_network(eqx.combine(state.trained, frozen))
         velocity, memory, info = _velocity(here, state.rule, key, state.step)
-        moving = trained_part(here.with_network(velocity))[0]
-        result = _judged(moving, info, state.scale)
-        good = result == RESULTS.successful
-        downhill = jax.tree.map(jnp.negative, moving)
-        updates, memory_of_optimiser = optimiser.update(downhill, state.optimiser, state.trained)
-        if state.pace is None:
-            trained, pace, passed = optax.apply_updates(state.trained, updates), None, RESULTS.successful
-        else:
-            trained, pace, passed = guarded_step(here, updates, state.pace, guards, max_rel_step)
-        moved = Progressed(
-            trained, state.trained, memory_of_optimiser, memory, state.step + 1, state.scale, passed, pace
-        )
-        stopped = Progressed(
-            state.previous,
-            state.previous,
-            state.optimiser,
-            state.rule,
-            jnp.maximum(state.step - 1, 0),
-            state.scale,
-            result,
-            None if state.pace is None else state.pace.taken_back(),
-        )
-        after = _either(good, moved, stopped)
-        if pace is None:
-            return after
-        # A step that no halving lets pass is not taken: everything stands as it was.
-        refused = dataclasses.replace(state, result=passed, pace=pace)
-        return _either(good & (passed != RESULTS.successful), refused, after)
+        return taken(state, here, (velocity, memory, info), optimiser, guards, max_rel_step)
 
     return jax.lax.while_loop(unfinished, body, state)
+
+
+def taken(
+    state: Progressed,
+    here: Setup,
+    found: tuple[AbstractNetwork, PyTree, Info],
+    optimiser: optax.GradientTransformation,
+    guards: Guards | None,
+    max_rel_step: Float[Array, ""] | None,
+) -> Progressed:
+    """The state after a step of the optimiser along the velocity `found`, or after the failure that it shows."""
+    velocity, memory, info = found
+    moving = trained_part(here.with_network(velocity))[0]
+    result = _judged(moving, info, state.scale)
+    good = result == RESULTS.successful
+    downhill = jax.tree.map(jnp.negative, moving)
+    updates, memory_of_optimiser = optimiser.update(downhill, state.optimiser, state.trained)
+    if state.pace is None:
+        trained, pace, passed = optax.apply_updates(state.trained, updates), None, RESULTS.successful
+    else:
+        trained, pace, passed = guarded_step(here, updates, state.pace, guards, max_rel_step)
+    moved = Progressed(trained, state.trained, memory_of_optimiser, memory, state.step + 1, state.scale, passed, pace)
+    stopped = Progressed(
+        state.previous,
+        state.previous,
+        state.optimiser,
+        state.rule,
+        jnp.maximum(state.step - 1, 0),
+        state.scale,
+        result,
+        None if state.pace is None else state.pace.taken_back(),
+    )
+    after = _either(good, moved, stopped)
+    if pace is None:
+        return after
+    # A step that no halving lets pass is not taken: everything stands as it was.
+    refused = dataclasses.replace(state, result=passed, pace=pace)
+    return _either(good & (passed != RESULTS.successful), refused, after)
 
 
 @eqx.filter_jit
@@ -103,8 +120,12 @@ def _first_batch(setup: Setup, key: Key) -> tuple[PyTree, Float[Array, ""]]:
     batch = setup.task.sample(key, 0)
     memory = setup.rule.init(setup.network, batch, key)
     loss = setup.rule.update(setup.network, batch, memory)[2].loss
-    # A network that starts at the solution is judged by the loss of a silent one.
-    return memory, jnp.maximum(loss, batch.criterion(jnp.zeros_like(batch.targets)))
+    return memory, first_scale(loss, batch)
+
+
+def first_scale(loss: Float[Array, ""], batch: Batch) -> Float[Array, ""]:
+    """Loss against which divergence is judged: a network that starts at the solution is judged by a silent one's."""
+    return jnp.maximum(loss, batch.criterion(jnp.zeros_like(batch.targets)))
 
 
 def _either(first: Array, yes: Progressed, no: Progressed) -> Progressed:

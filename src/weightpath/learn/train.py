@@ -14,6 +14,7 @@ from weightpath._results import RESULTS, outcome_name
 from weightpath._types import Key
 from weightpath.learn.guards import Guards, checked_guards, first_pace
 from weightpath.learn.integrate import trained_part
+from weightpath.learn.online import advance_online, first_streams, trial_loss
 from weightpath.learn.record import Interrupted, Record
 from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
 from weightpath.learn.steps import Progressed, advance, recorded_loss, sampled_loss, start
@@ -34,6 +35,7 @@ def train(
     guards: Guards | str | None = None,
     max_rel_step: float | None = None,
     key: Key | None = None,
+    update: str = "trial",
 ) -> Trajectory:
     r"""Train the setup's network for `steps` steps of an optax `optimiser`; the gradient is minus the rule's velocity.
 
@@ -56,6 +58,13 @@ def train(
       piece so that its direction stays, until $\|\Delta\theta\| \le$ `max_rel_step` $\|\theta\|$ (Frobenius) for every
       trained array that is not zero.
 
+    - `update`: "trial", one change of the weights per batch of whole trials, or "step", one per time bin, by rules that
+      go forward in time (RTRL, RFLO, EProp, SnAp0, UORO, KFRTRL, TruncatedBPTT). The trials of a batch are then streams
+      that run side by side; a stream's state and traces are reset together where one of its trials begins (everywhere,
+      unless the task's `Batch.first` says otherwise). A step is one change of the weights, its loss half the squared
+      error in that bin, mean over streams, and `steps` and `record` count such steps; recorded losses are those of the
+      network as it is, on the whole trials to which the step belongs.
+
     With `guards` or `max_rel_step`, `statistics` hold `rejected`, the rejected steps so far, and `rate`, the learning
     rate in force (a fraction of the optimiser's own where that has none), and learning time counts the rates that were
     really used.
@@ -68,14 +77,16 @@ def train(
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1; got {steps}.")
-    key = _checked_key(setup, key)
+    if update not in ("trial", "step"):
+        raise ValueError(f'update must be "trial" or "step"; got {update!r}.')
+    key = _checked_key(setup, key, update)
     plain = time_per_step(optimiser)
     rate = plain if learning_rate is None else learning_rate
     guards = checked_guards(guards, max_rel_step, setup, descends=key is None and plain is not None)
     if guards is None or guards.loss_rise != "halve":
         warn_of_large_steps(setup, rate)
     record = Record(every=-(-steps // 100)) if record is None else record
-    run = _Run(setup, optimiser, key, rate, record, guards, max_rel_step)
+    run = _Run(setup, optimiser, key, rate, record, guards, max_rel_step, update == "step")
     with resolve_progress(progress) as report:
         try:
             for state in run.chunks(steps):
@@ -92,21 +103,25 @@ def train(
 class _Run:
     """A run in progress: the records so far. Lives within one call of `train`."""
 
-    def __init__(self, setup: Setup, optimiser, key: Key | None, rate: float | None, record: Record, guards, limit):
+    def __init__(
+        self, setup: Setup, optimiser, key: Key | None, rate: float | None, record: Record, guards, limit, online: bool
+    ):
         self.setup, self.optimiser, self.key, self.record = setup, optimiser, key, record
         self.rate, self.known = 1.0 if rate is None else float(rate), rate is not None
         self.guards, self.limit = guards, None if limit is None else jnp.asarray(float(limit))
         self.guarded = guards is not None or limit is not None
         self.exact = jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
+        self.online = online
         self.steps, self.times, self.losses, self.networks, self.statistics = [], [], [], [], []
 
     def chunks(self, steps: int):
         """Advance from record to record until the end or a failure; yields the state after each record."""
         pace = first_pace(self.setup, self.guards) if self.guarded else None
-        state = start(self.setup, self.optimiser, self.key, pace)
+        state = start(self.setup, self.optimiser, self.key, pace, first_streams if self.online else None)
         self.keep(state)
         for until in [*range(self.record.every, steps, self.record.every), steps]:
-            state = advance(state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit)
+            go_on: Callable = advance_online if self.online else advance
+            state = go_on(state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit)
             # After a failure the state is the last good one, possibly from before the last record.
             self.drop_from(int(state.step))
             self.keep(state)
@@ -125,7 +140,8 @@ class _Run:
         network = eqx.combine(state.trained, trained_part(self.setup)[1])
         here, statistics = self.setup.with_network(network), self.record.statistics(network)
         if self.key is not None:
-            statistics["batch_loss"] = sampled_loss(here, state.rule, self.key, state.step)
+            measured = trial_loss if self.online else sampled_loss
+            statistics["batch_loss"] = measured(here, state.rule, self.key, state.step)
         if state.pace is not None:
             statistics |= {"rejected": state.pace.rejected, "rate": self.rate * state.pace.share}
         self.losses.append(float(recorded_loss(here) if self.exact else statistics["batch_loss"]))
@@ -163,13 +179,18 @@ def time_per_step(optimiser: optax.GradientTransformation) -> float | None:
     return float(rates[0]) if np.allclose(rates, rates[0], rtol=1e-6, atol=0) else None
 
 
-def _checked_key(setup: Setup, key: Key | None) -> Key | None:
+def _checked_key(setup: Setup, key: Key | None, update: str) -> Key | None:
     """The key when batches are sampled, None when the exact velocity is used and no key is needed.
 
     **Raises:** ValueError for a missing key, and what `check_start`, `check_sampling` refuse.
     """
     sampled = getattr(setup.task, "noise", None) is not None or setup.task.population() is None
     if not sampled:
+        if update == "step":
+            raise ValueError(
+                f'update="step" learns from sampled trials, and {type(setup.task).__name__} without noise is learned '
+                "from its exact expectation; give the task what sampling needs (noise=..., or trials=...)."
+            )
         check_exact(setup, "wp.train on a task without noise")
         check_start(setup)
         return None

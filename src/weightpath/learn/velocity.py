@@ -13,7 +13,7 @@ from weightpath.rules.backprop import expected_loss
 from weightpath.rules.base import Info
 from weightpath.rules.population import NoExactForm
 from weightpath.setup import Setup
-from weightpath.tasks.finite import FiniteTarget
+from weightpath.tasks.teacher import is_stationary
 
 
 def loss(setup: Setup) -> Float[Array, ""]:
@@ -106,9 +106,10 @@ def _evaluated(compiled, setup: Setup, what: str):
 
 
 def _infinite(setup: Setup) -> str:
-    if isinstance(setup.task.population(), FiniteTarget):
+    target = setup.task.population()
+    if not is_stationary(target):
         return "the network grows beyond what 64-bit numbers hold within one trial; reduce the gain or the duration."
-    return unstable_message(setup.network)
+    return unstable_message(setup.network, target)
 
 
 def _no_exact_form(what: str, reason: str) -> str:

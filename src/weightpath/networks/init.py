@@ -8,6 +8,7 @@ import numpy as np
 
 from weightpath._types import Key
 from weightpath.networks.linear import ContinuousLinearRNN
+from weightpath.networks.rate import RateRNN
 
 READOUTS = ("zero", "aligned", "random")
 
@@ -47,6 +48,43 @@ def gaussian(
     direction = _unit(jax.random.normal(in_key, (units,)))
     other = direction if readout == "aligned" else _unit(jax.random.normal(out_key, (units,)))
     return ContinuousLinearRNN(w_rec, read_in_norm * direction, readout_norm * other, **fields)
+
+
+def rate(
+    key: Key,
+    units: int,
+    inputs: int,
+    outputs: int,
+    *,
+    gain: float,
+    read_in_gain: float = 1.0,
+    readout_gain: float = 1.0,
+    bias: bool = True,
+    **fields,
+) -> RateRNN:
+    r"""A rate network with Gaussian weights, to be trained on any task of `inputs` and `outputs` channels.
+
+    $W_{ij} \sim N(0, \mathrm{gain}^2/N)$, read-in $\sim N(0, \mathrm{read\_in\_gain}^2/\mathrm{inputs})$, read-out
+    $\sim N(0, \mathrm{readout\_gain}^2/N)$ for N `units`; biases of units and outputs are zero (`bias`), or absent.
+    Further `fields` are passed to the network: `leak` (required), `activation`, `form`.
+
+    **Raises:** ValueError for a count below one or a negative gain.
+    """
+    for name, value in {"units": units, "inputs": inputs, "outputs": outputs}.items():
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1; got {value}.")
+    for name, value in {"gain": gain, "read_in_gain": read_in_gain, "readout_gain": readout_gain}.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must not be negative; got {value}.")
+    recurrent_key, in_key, out_key = jax.random.split(key, 3)
+    return RateRNN(
+        gain * jax.random.normal(recurrent_key, (units, units)) / jnp.sqrt(units),
+        read_in_gain * jax.random.normal(in_key, (units, inputs)) / jnp.sqrt(inputs),
+        readout_gain * jax.random.normal(out_key, (outputs, units)) / jnp.sqrt(units),
+        bias=jnp.zeros(units) if bias else None,
+        readout_bias=jnp.zeros(outputs) if bias else None,
+        **fields,
+    )
 
 
 def _unit(vector):

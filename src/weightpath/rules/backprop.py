@@ -8,11 +8,14 @@ from weightpath._types import Array, Key, PyTree
 from weightpath.networks.base import AbstractNetwork, rollout
 from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
 from weightpath.rules.base import AbstractLearningRule, Info
+from weightpath.rules.credit import Credit
 from weightpath.rules.finite import finite_loss, finite_velocity
 from weightpath.rules.impulse import criterion_of_response, gradient_through_response, steps_linearly
 from weightpath.rules.population import NoExactForm, population_loss, population_residual, population_velocity
+from weightpath.rules.teacher import teacher_loss, teacher_velocity
 from weightpath.tasks.base import Batch
 from weightpath.tasks.finite import FiniteTarget
+from weightpath.tasks.teacher import TeacherTarget
 
 
 class BPTT(AbstractLearningRule):
@@ -22,8 +25,9 @@ class BPTT(AbstractLearningRule):
     bins) through the run of the network; for linear networks through their impulse response
     (`weightpath.rules.impulse`), which is the same and costs no more for many trials than for one. `population` is the
     exact expectation for linear networks: of the stationary state for rational target filters
-    (`weightpath.rules.population`), of trials of finite duration for `wp.FiniteTrials` (`weightpath.rules.finite`). The
-    rule carries nothing between updates.
+    (`weightpath.rules.population`), of trials of finite duration for `wp.FiniteTrials` (`weightpath.rules.finite`), and
+    of either kind for a linear teacher (`wp.TeacherRNN`, `weightpath.rules.teacher`). The rule carries nothing between
+    updates.
     """
 
     def init(self, network: AbstractNetwork, batch: Batch, key: Key | None) -> None:
@@ -46,6 +50,8 @@ class BPTT(AbstractLearningRule):
 
         **Raises:** ValueError naming rule, network and target where there is no exact form.
         """
+        if isinstance(target, TeacherTarget):
+            return teacher_velocity(self, network, target)
         try:
             if isinstance(target, FiniteTarget):
                 velocity, loss, result = finite_velocity(network, target)
@@ -57,12 +63,18 @@ class BPTT(AbstractLearningRule):
             ) from None
         return velocity, Info(population_loss(network, target), population_residual(network, target), result)
 
+    def credit(self, network: AbstractNetwork) -> Credit:
+        r"""$P_k = (W^T)^k A^T$: the error through the transposed read-out and recurrent weights, over all lags."""
+        return Credit(network.w_rec.T, network.w_out.T)
+
 
 def expected_loss(network: AbstractNetwork, target) -> Array:
-    """Exact loss of `network`: of trials of finite duration for a `FiniteTarget`, else of the stationary state.
+    """Exact loss of `network`: of trials of finite duration, of a linear teacher, else of the stationary state.
 
     **Raises:** NoExactForm (a ValueError) where there is none.
     """
+    if isinstance(target, TeacherTarget):
+        return teacher_loss(network, target)
     loss = finite_loss if isinstance(target, FiniteTarget) else population_loss
     return loss(network, target)
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from weightpath._results import RESULTS
 from weightpath._types import Array, Float, Key, PyTree
@@ -18,8 +19,16 @@ class Info(eqx.Module):
     result: RESULTS
 
 
+def found(loss: Float[Array, ""]) -> Info:
+    """`Info` of a sampled update: a failure where the loss is not finite."""
+    result = RESULTS.where(jnp.isfinite(loss), RESULTS.successful, RESULTS.nonfinite)
+    return Info(loss, jnp.zeros_like(loss), result)
+
+
 class AbstractLearningRule(eqx.Module):
-    """A learning rule returns a velocity d(weights)/d(learning time), shaped like the network, at unit rates.
+    r"""A learning rule returns a velocity d(weights)/d(learning time), shaped like the network, at unit rates.
+
+    A velocity is minus the update $\Delta$ that a rule's formulas subtract: $\theta \leftarrow \theta - \eta\Delta$.
 
     Which weights move and how fast is said by the `Setup`; an optimiser or an ODE solver turns velocity into motion.
     """

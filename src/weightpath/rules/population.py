@@ -95,7 +95,7 @@ def population_velocity(network: AbstractNetwork, target) -> tuple[AbstractNetwo
         observed[:units] @ system.drive,
         system.output @ controlled[:, :units],
     )
-    result = _outcome(network, remainder)
+    result = outcome(network, remainder)
     stable = result == RESULTS.successful
     velocity = tuple(jnp.where(stable, -part, jnp.nan) for part in gradient)
     return eqx.tree_at(lambda net: (net.w_rec, net.w_in, net.w_out), network, velocity), result
@@ -136,7 +136,8 @@ def _gramians(system: ErrorSystem) -> tuple[Array, Array, Array]:
     return gramians(*_discrete(system.continuous, system.step, system.drive, system.output))
 
 
-def _outcome(network: AbstractNetwork, remainder: Array) -> RESULTS:
+def outcome(network: AbstractNetwork, remainder: Array) -> RESULTS:
+    """Whether the sums over all lags converged: `successful`, else `unstable`, else `nonfinite` weights."""
     finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(network)]))
     stable = remainder <= TOLERANCE
     failed = RESULTS.where(finite, RESULTS.unstable, RESULTS.nonfinite)

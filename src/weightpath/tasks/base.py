@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from weightpath._types import Array, Float, Key
+from weightpath._types import Array, Bool, Float, Key
 
 
 class Batch(eqx.Module):
@@ -16,6 +16,9 @@ class Batch(eqx.Module):
     targets: Float[Array, "trial time out"]
     mask: Float[Array, "trial time"]
     """1 where the output counts, 0 elsewhere."""
+    first: Bool[Array, " trial"] | None = eqx.field(default=None, kw_only=True)
+    """For learning at every time step: whether a trial begins here, rather than going on from the last batch; None: all
+    begin."""
 
     def criterion(self, outputs: Float[Array, "trial time out"]) -> Float[Array, ""]:
         r"""$\tfrac12 \langle |y - y^*|^2 \rangle$: sum over outputs, mean over the observed bins of all trials."""
