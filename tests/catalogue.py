@@ -8,9 +8,17 @@ import jax.numpy as jnp
 
 from weightpath import (
     BPTT,
+    KFRTRL,
+    RFLO,
+    RTRL,
+    UORO,
     ContinuousLinearRNN,
     DampedOscillator,
+    DelayedMatch,
+    EProp,
+    EvidenceIntegration,
     FiniteTrials,
+    FlipFlop,
     ForceFieldReach,
     GivenTrials,
     Integrator,
@@ -18,12 +26,18 @@ from weightpath import (
     RateRNN,
     RationalFilter,
     Setup,
+    SineGeneration,
+    SnAp0,
+    TeacherRNN,
+    TruncatedBPTT,
     WhiteNoise,
 )
 from weightpath.networks.factored import FactoredRNN
 from weightpath.networks.fock import infinite
 from weightpath.networks.init import gaussian
-from weightpath.theory import ConjugatePair, FiniteOutlier, Outlier, RankBound, RecurrentOnly, Reservoir
+from weightpath.tasks.base import Batch
+from weightpath.tasks.drawn import DrawnBatches
+from weightpath.theory import ConjugatePair, FiniteOutlier, Modes, Outlier, RankBound, RecurrentOnly, Reservoir
 
 
 def _normal(index: int, *shape: int):
@@ -43,6 +57,7 @@ NETWORKS = [
     ),
 ]
 
+ONES = jnp.ones((3, 20))
 TASKS = [
     Integrator(0.3, noise=NOISE),
     Integrator(0.3, dt=0.1, noise=NOISE),
@@ -52,9 +67,26 @@ TASKS = [
     DampedOscillator(0.3, 1.0, dt=0.1, noise=NOISE),
     GivenTrials(_normal(4, 3, 20, 2), _normal(5, 2, 3, 20, 1), phase_steps=2),
     ForceFieldReach(trials=3, preparation=9, movement=10),
+    TeacherRNN(LinearRNN(_normal(0, 4, 4), _normal(1, 4, 1), _normal(2, 1, 4)), horizon=20, trials=3),
+    DelayedMatch(trials=3),
+    FlipFlop(trials=3, bins=20),
+    EvidenceIntegration(trials=3),
+    SineGeneration(trials=3, bins=20),
+    DrawnBatches(
+        jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), Batch(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1), ONES))
+    ),
 ]
 
-RULES = [BPTT()]
+RULES = [
+    BPTT(),
+    TruncatedBPTT(3),
+    RTRL(),
+    RFLO(_normal(6, 1, 4), trace_decay=0.5),
+    EProp(_normal(6, 1, 4)),
+    SnAp0(_normal(6, 1, 4)),
+    UORO(),
+    KFRTRL(),
+]
 
 THEORIES = [
     (
@@ -109,6 +141,15 @@ THEORIES = [
             GivenTrials(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1)),
             BPTT(),
             train=("w_rec",),
+        ),
+    ),
+    (
+        Modes(),
+        Setup(
+            LinearRNN([[0.1]], [[0.2]], [[0.3]]),
+            TeacherRNN(LinearRNN([[0.7]], [[0.9]], [[1.2]])),
+            RFLO([[0.7]], trace_decay=0.5),
+            train=("w_rec", "w_in", "w_out"),
         ),
     ),
 ]

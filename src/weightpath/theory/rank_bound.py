@@ -4,7 +4,10 @@ The gradient of any loss on trials is a sum of products of adjoints and states, 
 network both stay in $M = E + X_0 + O + \mathrm{col}(W_0) + \mathrm{row}(W_0)$, where $E$ is spanned by the inputs that
 are used, $X_0$ by initial states and biases, and $O$ by the errors seen through the read-out: if $W$ and $W^\top$ map
 $M$ into itself, then so do the weights after a step whose change has columns and rows in $M$. Nothing else about the
-steps matters: learning rate, batches, momentum, weight decay.
+steps matters: learning rate, batches, momentum, weight decay. A multiple of the identity in $W_0$ maps every space into
+itself: of $W_0 = cI + L$ only $L$ counts for the change (but weight decay then acts outside $M$, on $cI$).
+
+Rules with fixed feedback bound the columns alone, see `weightpath.theory.rank_bound_local`.
 """
 
 from typing import ClassVar
@@ -17,12 +20,19 @@ from weightpath._results import RESULTS
 from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, Numeric
 from weightpath.networks.base import AbstractNetwork
-from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
-from weightpath.networks.rate import RateRNN
-from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
 from weightpath.theory.base import AbstractBound, Regime
-from weightpath.theory.optimisers import keeps_subspace
+from weightpath.theory.optimisers import keeps_columns, keeps_subspace
+from weightpath.theory.rank_bound_local import (
+    ColumnBounds,
+    column_bounds,
+    columns_hold,
+    follows_adjoint,
+    inside_columns,
+    is_linear,
+    step_rank,
+    why_no_bound,
+)
 
 #: Directions below this share of the largest are rounding.
 ROUNDING = 1e-10
@@ -36,7 +46,9 @@ class RankBounds(eqx.Module):
     basis: Float[np.ndarray, "unit d"]
     """Orthonormal basis of M."""
     parts: dict[str, int] = eqx.field(static=True)
-    """Dimensions of the inputs, errors and initial states, and the rank of the first weights."""
+    """Dimensions of the inputs, errors and initial states, and the rank of the first weights (beside the shift)."""
+    shift: float = eqx.field(default=0.0, static=True)
+    """Multiple of the identity in the first weights, beside which the rest is of low rank."""
 
     @property
     def d(self) -> int:
@@ -45,8 +57,13 @@ class RankBounds(eqx.Module):
 
     @property
     def matrix_rank(self) -> int:
-        """Bound on the rank of the weights and of their change at every step."""
+        """Bound on the rank of the change at every step."""
         return self.d
+
+    @property
+    def weights_rank(self) -> int:
+        """Bound on the rank of the weights themselves: d, or none where they hold a multiple of the identity."""
+        return self.d if self.shift == 0 else self.basis.shape[0]
 
     def multilinear_rank(self, steps: int) -> tuple[int, int, int]:
         """Bounds on the ranks of the unfoldings (step, post, pre) of the change over `steps` steps."""
@@ -68,6 +85,9 @@ def rank_bound(
 ) -> RankBounds:
     r"""The subspace M of a linear network and the bounds on ranks, $d \le p + q + n_0 + 2\,\mathrm{rank}(W_0)$.
 
+    Of first weights $W_0 = cI + L$ the rank of $L$ counts: from $W_0 = cI$ the change has at most as many dimensions as
+    there are inputs and outputs.
+
     Arguments: read-in `w_in` (post, in), read-out `w_out` (out, pre), first recurrent weights `w_rec` (post, pre), left
     out: zero; `start` (post, k): vectors that span the initial states and the biases; `input_basis` (in, k) and
     `error_basis` (out, k): vectors that span the inputs and the errors that occur, left out: all channels.
@@ -87,13 +107,24 @@ def rank_bound(
     seen = read_out.T @ _spanning("error_basis", error_basis, read_out.shape[0])
     used = read_in @ _spanning("input_basis", input_basis, read_in.shape[1])
     begun = np.zeros((units, 0)) if start is None else _spanning("start", start, units)
+    if not np.all(np.isfinite(first)):
+        raise ValueError("w_rec holds NaN or infinite entries.")
+    shift = _shift(first)
+    first = first - shift * np.eye(units)
     both_sides = np.concatenate([first, first.T], axis=1)
     pieces = {"inputs": used, "errors": seen, "starts": begun, "first weights": both_sides}
     if not all(np.all(np.isfinite(piece)) for piece in pieces.values()):
         raise ValueError("the weights, the start or the bases hold NaN or infinite entries.")
     spans = {name: _span(piece) for name, piece in pieces.items()}
     parts = {name: span.shape[1] for name, span in spans.items()} | {"first weights": _span(first).shape[1]}
-    return RankBounds(_span(np.concatenate(list(spans.values()), axis=1)), parts)
+    return RankBounds(_span(np.concatenate(list(spans.values()), axis=1)), parts, shift)
+
+
+def _shift(first: np.ndarray) -> float:
+    """The multiple c of the identity for which first - cI has the lowest rank: 0, or what most eigenvalues share."""
+    shifts = [0.0, float(np.median(np.diagonal(first))), float(np.median(np.linalg.eigvals(first).real))]
+    ranks = [_span(first - shift * np.eye(len(first))).shape[1] for shift in shifts]
+    return shifts[int(np.argmin(ranks))]
 
 
 def _spanning(name: str, basis: Numeric | None, size: int) -> np.ndarray:
@@ -114,20 +145,29 @@ def _span(columns: np.ndarray) -> np.ndarray:
 
 
 class RankBound(AbstractBound):
-    r"""Rank of the recurrent weights, and of their change, under gradient descent: both at most $d = \dim M$.
+    r"""Bounds on the rank of the recurrent weights and of their change, for the rules and optimisers that have one.
 
     `change` is $\mathrm{rank}(W - W_0)$ and `weights` $\mathrm{rank}(W)$, with a tolerance of 1e-8 of the largest
-    singular value; `bounds(setup)` holds M itself and the bounds for the whole path as a tensor. It holds for linear
-    networks, `BPTT`, and every optimiser whose steps combine past gradients and weights as whole matrices: SGD,
-    momentum, weight decay, clipping by norm. Adam and RMSprop scale entry by entry and leave M; so do nonlinear units.
-    Read-in, read-out and biases may be trained too.
+    singular value; `bounds(setup)` holds the subspace and the bounds for the whole path as a tensor.
+
+    - Rules that follow the adjoint (`BPTT`, `RTRL`, `TruncatedBPTT`, and RFLO or SnAp-0 fed back through the present
+      read-out), linear networks: $d = \dim M$ for both, with every optimiser whose steps combine past gradients and
+      weights as whole matrices: SGD, momentum, weight decay, clipping by norm.
+    - `RFLO` and `SnAp0` with fixed feedback R, linear networks (and others in rate form with
+      `RFLO(trace_derivative=False)`): the rank of R for the change, whose columns lie in $\mathrm{range}(R^\top)$; one
+      step of truncation with a read-out that is not trained: the same of the read-out. SGD, momentum, averaging and
+      clipping by norm keep it; weight decay does when the first weights are zero or have their columns there.
+
+    Adam, RMSprop, sign descent and clipping by entry leave both, and so do nonlinear units. Read-in, read-out and
+    biases may be trained too. `theory.step_rank` bounds a single step of more rules.
 
     **Arguments:** `input_basis` (in, k), `error_basis` (out, k): vectors that span the inputs and errors that occur,
     where they do not fill all channels; `start` (unit, k): initial states; `optimiser`: what the weights will be
     trained with, plain gradient descent when left out.
 
     **Raises:** ValueError when their shapes do not fit the network, on use.
-    Source: derived here; Pellegrino et al. 2023 (arXiv 2308.11567) bound the same ranks.
+    Source: derived here; Pellegrino et al. 2023 (arXiv 2308.11567) bound the same ranks under gradient descent,
+    Williams, Payeur and Lajoie 2026 (arXiv 2606.00243) the change under RFLO.
     """
 
     input_basis: Float[Array, "in k"] | None = None
@@ -137,11 +177,15 @@ class RankBound(AbstractBound):
 
     coords: ClassVar[tuple[str, ...]] = ("change", "weights")
     reference: ClassVar[str] = (
-        "bounds derived here; Pellegrino et al. 2023 (arXiv 2308.11567), ranks under gradient descent"
+        "bounds derived here; Pellegrino et al. 2023 (arXiv 2308.11567), ranks under gradient descent; "
+        "Williams, Payeur and Lajoie 2026 (arXiv 2606.00243), rank under RFLO"
     )
 
-    def bounds(self, setup: Setup) -> RankBounds:
-        """The subspace M of the setup's network, and the bounds that follow."""
+    def bounds(self, setup: Setup) -> RankBounds | ColumnBounds:
+        """The column space that the rule leaves open, or the subspace M of the network, and the bounds that follow."""
+        columns = column_bounds(setup)
+        if columns is not None:
+            return columns
         network = setup.network
         columns = [] if self.start is None else [np.asarray(self.start)]
         bias = getattr(network, "bias", None)
@@ -161,45 +205,41 @@ class RankBound(AbstractBound):
         return jnp.stack([_rank(now - before, floor), _rank(now, 0 * floor)])
 
     def bound(self, setup: Setup) -> Float[Array, " coord"]:
-        """The dimension of M for both."""
-        return jnp.full(2, float(self.bounds(setup).d))
+        """Bounds on the ranks of the change and of the weights."""
+        bounds = self.bounds(setup)
+        return jnp.asarray([bounds.matrix_rank, bounds.weights_rank], dtype=float)
 
     def regime(self, setup: Setup) -> Regime:
-        """Outside for nonlinear networks, other rules, optimisers that leave M, and where M is the whole space."""
-        network = setup.network
-        if not is_linear(network):
-            return Regime.outside(
-                f"the units of this {type(network).__name__} are not linear, so that states and adjoints leave the "
-                "subspace; it holds approximately for small signals.",
-                defined=False,
-            )
-        if not isinstance(setup.rule, BPTT):
-            return Regime.outside(
-                f"{type(setup.rule).__name__} does not follow the gradient, whose factors the bound is about.",
-                defined=False,
-            )
-        if self.optimiser is not None and not keeps_subspace(self.optimiser):
-            return Regime.outside(
-                "the optimiser changes single entries of the weights at their own rates (as Adam and RMSprop do), "
-                "which leaves the subspace; train with SGD, with or without momentum.",
-                defined=False,
-            )
+        """Outside for other units, rules and optimisers than the class names, and where the bound is all dimensions."""
+        network, rule = setup.network, setup.rule
+        if not columns_hold(rule, network) and not (is_linear(network) and follows_adjoint(rule)):
+            return Regime.outside(why_no_bound(setup), defined=False)
         if is_traced(network):
             return Regime(RESULTS.successful)
-        d, units = self.bounds(setup).d, network.w_rec.shape[0]
-        if d == units:
+        bounds, units = self.bounds(setup), network.w_rec.shape[0]
+        if self.optimiser is not None and not self._kept(setup, bounds):
+            return Regime.outside(
+                "the optimiser changes single entries of the weights at their own rates (as Adam and RMSprop do) or "
+                "shrinks first weights that lie outside the subspace (weight decay), which leaves the subspace; train "
+                "with SGD, with or without momentum.",
+                defined=False,
+            )
+        if bounds.d == units:
+            if isinstance(bounds, ColumnBounds):
+                return Regime.outside(f"the feedback reaches all {units} dimensions, and the bound says nothing.")
+            single = step_rank(setup)
             return Regime.outside(
                 f"inputs, errors and first weights fill all {units} dimensions, and the bound says nothing; it needs "
-                "first weights of low rank."
+                "first weights of low rank, or a multiple of the identity beside them."
+                + (f" A single step has rank at most {single}." if single < units else "")
             )
         return Regime(RESULTS.successful)
 
-
-def is_linear(network: AbstractNetwork) -> bool:
-    """Whether the state and the output are linear in inputs, state and bias."""
-    if isinstance(network, RateRNN):
-        return network.activation == "linear"
-    return isinstance(network, LinearRNN | ContinuousLinearRNN)
+    def _kept(self, setup: Setup, bounds: RankBounds | ColumnBounds) -> bool:
+        """Whether the optimiser's steps stay where the gradients are."""
+        if isinstance(bounds, ColumnBounds):
+            return keeps_columns(self.optimiser, weights_inside=inside_columns(setup, bounds))
+        return keeps_subspace(self.optimiser, shift=bounds.shift)
 
 
 def _rank(matrix: Array, floor: Array) -> Array:

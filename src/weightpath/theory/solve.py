@@ -62,7 +62,7 @@ def solve(
     **Raises:** ValueError in 32-bit mode or for bad times; RuntimeError when the solver fails and `throw` is True.
     """
     require_x64("theory.solve")
-    time = _checked_times(time)
+    time = checked_times(time)
     start, small = theory.start(setup), theory.reduced(setup)
     implicit = theory.stiff(small) if implicit is None else implicit
     solution = _solve(theory, small, start, time, np.asarray(rtol), np.asarray(atol), implicit)
@@ -109,7 +109,7 @@ def raise_unless_successful(result: RESULTS, what: str) -> None:
         raise RuntimeError(f"{what}: {name}. {RESULTS[getattr(RESULTS, name)]}")
 
 
-def _checked_times(time: Values) -> Float[Array, " time"]:
+def checked_times(time: Values) -> Float[Array, " time"]:
     if is_traced(time):
         return jnp.asarray(time)
     times = np.atleast_1d(np.asarray(time, dtype=float))
