@@ -141,6 +141,31 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """Options of `weightpath read`."""
+
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """the weight history: .npz, .nc (netCDF), .zarr or .mat (MATLAB)"""
+    w_rec: Name = None
+    """array with the recurrent weights (step, post, pre); default: a usual name"""
+    w_in: Name = None
+    """array with the read-in (step, post, in)"""
+    w_out: Name = None
+    """array with the read-out (step, out, pre)"""
+    time: Name = None
+    """array with the learning time (step)"""
+    trace_decay: Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
+    """trace decay of RFLO, where it is known (default: fitted)"""
+    leak: Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")] = None
+    """leak of the units, time step over time constant (default: 1)"""
+    seed: Number = None
+    """root seed of the resamples behind the confidence (default: 0)"""
+    out: Directory = None
+    """write figures, numbers and a report page to this directory"""
+    output: Output = Output()
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """Options of `weightpath report`."""
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "reproduce": ("weightpath.cli.running:reproduce", "[options]", "run every study, write one report page"),
     "predict": ("weightpath.cli.running:predict", "STUDY [options]", "the theory of a study alone, no simulation"),
     "fit": ("weightpath.cli.fitting:fit", "DATA [options]", "fit low-tensor-rank RNNs to a recording"),
+    "read": ("weightpath.cli.reading:read", "FILE [options]", "what a weight history saved elsewhere shows"),
     "report": ("weightpath.cli.running:report", "DIR", "write the report page of finished runs again"),
     "doctor": ("weightpath.cli.about:doctor", "[--json]", "versions, devices, caches: is this machine fit?"),
     "completion": ("weightpath.cli.completion:completion", "bash|zsh|fish", "print a shell completion script"),
