@@ -25,6 +25,7 @@ FLOORS = {
     "theory": 7,
     "inference": 7,
     "comparison": 8,
+    "rule_comparison": 8,
     "studies": 9,
     "report": 10,
     "cli": 11,
