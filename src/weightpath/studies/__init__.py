@@ -42,6 +42,9 @@ STUDIES = Catalogue(
         "low-tensor-rank-recovery": "weightpath.studies.low_tensor_rank_recovery:STUDY",
         "force-field-reach": "weightpath.studies.force_field_reach:STUDY",
         "rank-bounds": "weightpath.studies.rank_bounds:STUDY",
+        "mode-dynamics": "weightpath.studies.mode_dynamics:STUDY",
+        "local-rules": "weightpath.studies.local_rules:STUDY",
+        "rules-on-tasks": "weightpath.studies.rules_on_tasks:STUDY",
         "recorded-bci-learning": "weightpath.studies.recorded_bci_learning:STUDY",
     }
 )
