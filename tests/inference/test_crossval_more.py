@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import weightpath as wp
 from weightpath.inference.baselines import BASELINES
 from weightpath.inference.bits import bits_per_spike
 from weightpath.inference.controls import COMPARISONS, CONTROLS, Asked, allowed, asked
-from weightpath.inference.paired import r_squared
+from weightpath.inference.masks import SCHEMES
+from weightpath.inference.paired import r_squared, trial_errors
 from weightpath.inference.plain import PLAIN
 from weightpath.inference.ridge_control import ridge_control
+from weightpath.inference.scores import TOLERANCE, CrossValidation, Row
 from weightpath.networks.low_tensor_rank import WORDS
 
 
@@ -141,3 +144,27 @@ def test_counts_have_bits_per_spike():
     assert float(dataset["bits_per_spike"].sel(scheme="even", model="target")) == scores.bits("even", "target")
     assert float(dataset["ceiling_poisson"][0]) == scores.poisson_ceiling("even") < 1
     assert "noise ceiling (Poisson)" in scores.table() and "bits: per spike" in scores.table()
+
+
+@pytest.mark.parametrize(("likelihood", "rank", "measure"), [("gaussian", 1, "R^2"), ("poisson", 2, "bits per spike")])
+def test_rank_of_counts_is_chosen_by_bits(likelihood, rank, measure):
+    """Rank 2 knows the rate of a quiet neuron, which is much of the likelihood and little of the squared error."""
+    rng = np.random.default_rng(0)
+    rates = np.stack([rng.uniform(15, 45, (200, 5)), rng.choice([0.05, 0.8], (200, 5))], axis=-1)
+    recording = wp.Recording(rng.poisson(rates).astype(float), counts=True)
+    mask = SCHEMES["even"](recording)
+    poor = np.where(np.arange(2) == 0, rates, recording.values[mask.train.any((1, 2))].mean((0, 1)))
+    rows, models = [], {}
+    for number, predicted in enumerate((poor, rates), 1):
+        label = f"ltr, rank {number}"
+        models[label] = wp.LowTensorRankRNN(rank=number, likelihood=likelihood)
+        errors = trial_errors(recording.values, predicted, mask.test)[None]
+        rows.append(Row("even", label, "ltr", number, errors, (True,), predicted[mask.test]))
+    scores = CrossValidation(recording, {"even": mask}, {"even": mask.test}, tuple(rows), models, "even", (0,), ())
+    assert scores.r2("even", "ltr, rank 2") - scores.r2("even", "ltr, rank 1") < TOLERANCE
+    gain = stats.poisson.logpmf(recording.values, rates) - stats.poisson.logpmf(recording.values, poor)
+    gain = gain[mask.test].sum() / recording.values[mask.test].sum() / np.log(2)
+    paired = scores.paired_bits("even", "ltr, rank 2", "ltr, rank 1")
+    assert paired.difference == pytest.approx(gain, rel=1e-9) and gain > 3 * paired.se
+    assert scores.chosen_rank == rank and scores.measure == measure
+    assert ("the rank is chosen by them" in " ".join(scores.table().split())) == (rank == 2)

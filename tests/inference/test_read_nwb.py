@@ -10,6 +10,7 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 from pynwb.behavior import SpatialSeries
 from pynwb.epoch import TimeIntervals
 
+import weightpath as wp
 from weightpath.inference.read import read_recording
 from weightpath.studies.fit_recording import fit_recording
 
@@ -55,6 +56,18 @@ def test_units_around_an_event(tmp_path):
     with pytest.raises(ValueError, match="no single series 'x'"):
         read_recording(path, array="x")
     assert read_recording(path, neurons="5, 9", trials="0", **options).recording.digest() == some.digest()
+
+
+def test_the_public_verb_gives_the_recording(tmp_path):
+    path = new(tmp_path / "a.nwb")
+    options = dict(align="go_time", window=(-0.1, 0.2), bin=0.1, smooth=0.05, neurons="quality == 'good'")
+    recording = wp.read_nwb(path, condition="condition", **options)
+    assert isinstance(recording, wp.Recording) and recording.shape == (3, 3, 2)
+    assert recording.digest() == read_recording(path, condition="condition", **options).recording.digest()
+    with pytest.raises(ValueError, match=r"wp.read_nwb reads .nwb files; got 'a.mat'"):
+        wp.read_nwb(tmp_path / "a.mat")
+    with pytest.raises(ValueError, match="there is no file"):
+        wp.read_nwb(tmp_path / "b.nwb")
 
 
 def test_without_observation_intervals_that_is_said(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import weightpath as wp
+from weightpath.inference.problem import arrange
 from weightpath.inference.read import read_recording, sample_path
 from weightpath.inference.rebin import rebinned
 
@@ -71,6 +72,39 @@ def test_standardising_is_exact_and_goes_back(how):
         assert len(np.unique(done.scale)) == 1
     if how == "neuron":
         np.testing.assert_allclose(np.nanstd(done.values, axis=(0, 1)), 1.0, rtol=1e-13)
+
+
+@pytest.mark.parametrize("how", ["global", "neuron", "centre"])
+def test_standardising_by_training_entries_sees_nothing_else(how):
+    """Values outside the mask have no say, and within it mean and spread are those of the entries."""
+    mask = RNG.random(DATA.shape) < 0.7
+    mask[..., 2] = False
+    data = DATA * [1.0, 5.0, 0.1] + [0.0, 3.0, -2.0]
+    done = wp.Recording(data).standardised(how, mask=mask)
+    other = wp.Recording(np.where(mask, data, data**2 + 7.0)).standardised(how, mask=mask)
+    np.testing.assert_array_equal(other.values[mask], done.values[mask])
+    np.testing.assert_array_equal([other.centre, other.scale], [done.centre, done.scale])
+    np.testing.assert_allclose(done.restored(done.values), data, rtol=1e-13)
+    for i in range(2):
+        chosen = data[..., i][mask[..., i]]
+        assert done.centre[i] == pytest.approx(chosen.mean())
+        if how == "neuron":
+            assert done.scale[i] == pytest.approx(chosen.std())
+    assert done.centre[2] == 0
+    if how == "global":
+        np.testing.assert_allclose(done.values[mask].std(), 1.0)
+
+
+def test_a_fit_scales_by_its_training_entries():
+    """Whatever the recording was standardised by: centre and scale of a fit do not see held-out entries."""
+    mask = np.ones(DATA.shape, bool)
+    mask[1] = mask[:, 2:, 0] = False
+    model = wp.LowTensorRankRNN(1, units=4)
+    one = arrange(model, wp.Recording(DATA), mask)
+    other = arrange(model, wp.Recording(np.where(mask, DATA, 50.0)), mask)
+    np.testing.assert_array_equal([*one.centre, one.scale], [*other.centre, other.scale])
+    np.testing.assert_allclose(one.centre, [DATA[..., i][mask[..., i]].mean() for i in range(3)])
+    assert one.scale == pytest.approx(np.sqrt(np.mean((DATA - one.centre)[mask] ** 2)))
 
 
 def test_dataset_round_trip(tmp_path):

@@ -141,6 +141,13 @@ def test_unknown_standardisation():
         wp.Recording(DATA).standardised("zscore")
 
 
+def test_masks_of_a_standardisation():
+    with pytest.raises(ValueError, match=r"mask must be boolean of shape \(6, 4, 3\); got bool of shape \(6,\)"):
+        wp.Recording(DATA).standardised(mask=np.ones(6, bool))
+    with pytest.raises(ValueError, match="mask holds no observed entry"):
+        wp.Recording(DATA).standardised(mask=np.zeros(DATA.shape, bool))
+
+
 def test_files(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         read_recording(tmp_path / "none.npz")

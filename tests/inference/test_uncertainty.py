@@ -171,10 +171,10 @@ def test_bootstrap_scores_trials_that_were_left_out(draws, fit, recording):
 
 
 def test_intervals_are_quantiles_over_draws(draws):
-    low, high = draws.interval("c", 0.5)
+    low, high = draws.interval("c", 0.5, same=False)
     np.testing.assert_allclose(low, np.percentile(draws.c, 25, axis=0))
     np.testing.assert_allclose(high, np.percentile(draws.c, 75, axis=0))
-    assert draws.interval("eigenvalues.abs").shape == (2, 20, 2)
+    assert draws.interval("eigenvalues.abs", same=False).shape == (2, 20, 2)
     assert draws.se("r2") == pytest.approx(np.std(draws.r2, ddof=1))
     with pytest.raises(ValueError, match="name must be one of 'c'"):
         draws.interval("weights")
@@ -192,8 +192,17 @@ def test_the_best_of_several_starts_is_kept(fit, kept):
     np.testing.assert_allclose(three.c[0], best.c, atol=1e-12)
     assert three.similarity[0] == pytest.approx(np.sum(best.direction * terms(fit).direction, axis=0).min())
     assert np.array_equal(three.same, three.similarity >= 0.9)
-    chosen = replace(three, similarity=np.array([1.0, 0.2]))
-    np.testing.assert_array_equal(chosen.interval("c", same=True)[0], three.c[0])
+
+
+def test_draws_of_another_optimum_tell_of_the_search(draws):
+    """They are left out of intervals of terms, and not of the score."""
+    chosen = replace(draws, similarity=np.array([1.0, 0.2, 0.95]))
+    np.testing.assert_array_equal(chosen.interval("c"), np.quantile(draws.c[[0, 2]], [0.025, 0.975], axis=0))
+    np.testing.assert_array_equal(chosen.se("directions"), draws.directions[[0, 2]].std(axis=0, ddof=1))
+    np.testing.assert_array_equal(chosen.interval("r2"), draws.interval("r2", same=False))
+    np.testing.assert_array_equal(chosen.se("c", same=False), draws.c.std(axis=0, ddof=1))
+    with pytest.raises(ValueError, match="1 of 3 draws found the terms of the fit; give more starts"):
+        replace(draws, similarity=np.array([1.0, 0.2, 0.5])).se("c")
 
 
 def terms_of(every, number, rows):

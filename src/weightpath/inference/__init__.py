@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from weightpath.inference.bootstrapping import bootstrap
     from weightpath.inference.choose_prior import tune_prior
     from weightpath.inference.ensembles import ensemble
+    from weightpath.inference.ltrrnn_params import from_ltrrnn_params
+    from weightpath.inference.many import fit_many
     from weightpath.inference.new_trials import predict_trials
     from weightpath.inference.reading import reading_dataset
     from weightpath.inference.recovered import recovery
@@ -33,7 +35,9 @@ __all__ = [
     "blocks",
     "bootstrap",
     "ensemble",
+    "fit_many",
     "fit_sessions",
+    "from_ltrrnn_params",
     "paired_difference",
     "plain_predictions",
     "predict_trials",
@@ -55,7 +59,9 @@ __all__ = [
 _LATE = {
     "bootstrap": "bootstrapping",
     "ensemble": "ensembles",
+    "fit_many": "many",
     "fit_sessions": "sessions",
+    "from_ltrrnn_params": "ltrrnn_params",
     "predict_trials": "new_trials",
     "reading_dataset": "reading",
     "recovery": "recovered",

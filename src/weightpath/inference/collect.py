@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from weightpath.inference.drive import drive_of, input_table
-from weightpath.inference.objective import predict
 from weightpath.inference.observe import semi_orthogonal
+from weightpath.inference.predictions import predictions
 from weightpath.inference.prior import settled_level, smooth_factor
 from weightpath.inference.problem import Arrangement
 from weightpath.inference.result import Fit
@@ -21,7 +21,7 @@ def collect(state, arrangement: Arrangement, history, effective, result, reason,
     trials = arrangement.trials(dtype)
     bins = arrangement.recording.shape[1]
     size = jnp.asarray(1 / (model.time_constant * model.solver_steps), dtype)
-    states, _ = predict(parameters, trials, size, jnp.zeros(bins, dtype), arrangement.layout)
+    states = np.concatenate([z for _, z, _ in predictions(parameters, arrangement, dtype)])
     drive, _ = drive_of(parameters, trials, size, bins, arrangement.layout)
     level, smooth, sd = _smooth_part(arrangement, parameters, drive)
     numbers = parameters.deviation.size
@@ -29,7 +29,7 @@ def collect(state, arrangement: Arrangement, history, effective, result, reason,
         model=model, recording=arrangement.recording, mask=arrangement.mask,
         network=_network(arrangement, parameters, drive, dtype),
         inputs=_inputs(arrangement, parameters), offset=_offset(arrangement, parameters),
-        level=level, c_smooth=smooth, c_sd=sd, z=np.asarray(states).transpose(2, 0, 1),
+        level=level, c_smooth=smooth, c_sd=sd, z=states,
         history={"loss": history[:, 0], "r2": 1 - history[:, 1] / arrangement.variance()},
         prior_weight=float(state.prior) * numbers, n_eff=effective,
         result=result, reason=reason, notes=notes, settings=settings, **_further(arrangement, parameters, trials),

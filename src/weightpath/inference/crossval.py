@@ -62,6 +62,7 @@ def cross_validate(
     dtype: str = "float32",
     mask_seed: int = 0,
     workers: int = 2,
+    batched: bool | None = None,
     checkpoint_dir: str | os.PathLike | None = None,
     progress: Any = None,
 ) -> CrossValidation:
@@ -73,8 +74,9 @@ def cross_validate(
     fits `controls.CONTROLS` at the chosen rank, "all" every one of `controls.COMPARISONS`, a list of ranks and of names
     adds these, False none (the plain predictors are always there); `baselines`: True, or names of
     `baselines.BASELINES`, adds descriptions of the data of equal rank without a network; `mask_seed` draws runs and
-    blocks, alike for all fits; `workers`: fits at the same time; `checkpoint_dir`: keeps every finished fit and the
-    state of those under way, so that the same call resumes and ends bit for bit where an uninterrupted one ends.
+    blocks, alike for all fits; `workers`: fits at the same time; `batched`: as in
+    `inference.fit_many` (fits on one mask share a program); `checkpoint_dir`: keeps every finished fit and the state of
+    those under way, so that the same call resumes and ends bit for bit where an uninterrupted one ends.
 
     The rank is chosen on the first scheme that holds out whole trials (else on the first scheme). Where the recording
     has one epoch, controls and plain predictors that change with the epoch see two halves of the session instead.
@@ -99,7 +101,7 @@ def cross_validate(
         masks = _masks(recording, schemes, mask_seed)
         scored = {name: mask.test & ~recording.silent & mask.train.any((0, 1)) for name, mask in masks.items()}
         plan = _Plan(recording, split, masks, scored, seeds, settings)
-        run = partial(run_jobs, workers=workers, directory=directory, report=report)
+        run = partial(run_jobs, workers=workers, directory=directory, report=report, batched=batched)
         notes += tuple(mask.remark() for mask in masks.values() if mask.thin)
         notes += _checked_early(plan, named)
         wanted, left_out = allowed(wanted, partial(_check_control, plan, next(iter(named.values()))))

@@ -20,7 +20,7 @@ def draw(
         trials = layout.batch
     if problem.dropout is not None:
         kept = jax.random.bernoulli(dropout_key, 1 - problem.dropout, (trials,))
-        problem = _with(problem, mask=problem.mask * kept)
+        problem = _with(problem, mask=problem.mask & kept, entries=problem.entries * kept)
     if problem.noise is None:
         return problem, None
     post = parameters.post / jnp.linalg.norm(parameters.post, axis=0, keepdims=True)
@@ -35,7 +35,8 @@ def draw(
 def _of_trials(problem: Problem, chosen: Array) -> Problem:
     """The problem of some of the training trials; trials are the last axis everywhere."""
     pick = lambda one: jnp.take(one, chosen, axis=-1)  # noqa: E731
-    return _with(problem, trials=jax.tree.map(pick, problem.trials), data=pick(problem.data), mask=pick(problem.mask))
+    changes = {name: pick(getattr(problem, name)) for name in ("data", "mask", "entries")}
+    return _with(problem, trials=jax.tree.map(pick, problem.trials), **changes)
 
 
 def _with(problem: Problem, **changes) -> Problem:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from weightpath._types import Array, Float
 from weightpath.inference.dynamics import Drive
-from weightpath.inference.ode_inputs import run_input_networks
+from weightpath.inference.ode_inputs import run_input_networks, unit_length
 from weightpath.inference.parameters import Parameters
 from weightpath.inference.program import Layout, Trials
 
@@ -33,11 +33,11 @@ def drive_of(
 
 def _directions(common: Array, own: Array | None, trials: Trials) -> Array:
     """Unit columns (unit, rank), or (unit, rank, trial) where trials have their own."""
-    unit = common / jnp.linalg.norm(common, axis=0, keepdims=True)
+    unit = unit_length(common, axis=0)
     if own is None or trials.own_weights is None:
         return unit
     each = unit[:, :, None] + own @ trials.own_weights
-    return each / jnp.linalg.norm(each, axis=0, keepdims=True)
+    return unit_length(each, axis=0)
 
 
 def input_table(
@@ -56,5 +56,7 @@ def input_table(
 
 
 def factors(parameters: Parameters, trials: Trials) -> Float[Array, "... trial"]:
-    """Trial factors c: the level of the trial's epoch and the deviation from it."""
+    """Trial factors c: the level of the trial's epoch and the deviation from it, where there are deviations."""
+    if parameters.deviation.shape[-1] == 0:
+        return parameters.level @ trials.level
     return parameters.level @ trials.level + parameters.deviation @ trials.deviation

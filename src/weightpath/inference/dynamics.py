@@ -46,9 +46,12 @@ def integrate(
     the entry of `per_bin` of every bin. Returns the last carry and the stacked `out`. Each bin is checkpointed: the
     gradient stores the state only, and works the rates out again. `noise` is added to the state after each bin.
     """
-
-    def mix(seen: Array) -> Array:
-        return jnp.einsum("rsk,sk->rk", drive.factor, seen) if drive.factor.ndim == 3 else drive.factor * seen
+    if drive.factor.ndim == 3:
+        # The matrix of a trial in one piece: many times faster than along trials.
+        cores = jnp.moveaxis(drive.factor, -1, 0)
+        mix = lambda seen: jnp.einsum("krs,sk->rk", cores, seen)  # noqa: E731
+    else:
+        mix = lambda seen: drive.factor * seen  # noqa: E731
 
     if drive.post.ndim == 3:
         spread = lambda z: jnp.einsum("nrk,rk->nk", drive.post, z)  # noqa: E731

@@ -92,14 +92,16 @@ def ensemble(
     learning_rate: float | int = 1e-2,
     dtype: str = "float32",
     workers: int = 2,
+    batched: bool | None = None,
     checkpoint_dir: str | os.PathLike | None = None,
     progress: Any = None,
 ) -> Ensemble:
     """Fit a model from several random starts.
 
     Arguments: `seeds`: number of starts, or their seeds; `mask`, `iterations`, `learning_rate`, `dtype`: as in
-    `wp.fit`; `workers`: fits at the same time; `checkpoint_dir`: keeps every finished fit and the state of those under
-    way, so that the same call resumes; `progress`: True, False, None or a callable.
+    `wp.fit`; `workers`: fits at the same time; `batched`: as in `inference.fit_many`;
+    `checkpoint_dir`: keeps every finished fit and the state of those under way, so that the same call resumes;
+    `progress`: True, False, None or a callable.
 
     The mean of a few fits usually predicts better than each of them, because their errors differ. Spread over starts is
     the uncertainty of the optimisation, not that of the data: `inference.bootstrap` gives the latter.
@@ -113,7 +115,9 @@ def ensemble(
     mask = training_mask(recording, mask)
     settings = dict(iterations=iterations, learning_rate=learning_rate, dtype=dtype)
     tasks = [Task(f"seed {seed}", model, recording, mask, seed, settings, _reduce, "ensemble") for seed in seeds]
-    found = run_fits(tasks, workers=workers, directory=checkpoint_dir, label="ensemble", progress=progress)
+    found = run_fits(
+        tasks, workers=workers, directory=checkpoint_dir, label="ensemble", progress=progress, batched=batched
+    )
     loss = np.array([float(one["loss"]) for one in found])
     every = [Terms(one["c"], one["direction"]) for one in found]
     ordered = [one.ordered_as(every[int(np.argmin(loss))]) for one in every]

@@ -11,10 +11,12 @@ import numpy as np
 from weightpath import __version__
 from weightpath._results import outcome_name
 from weightpath._types import Bool, Float
+from weightpath.inference.batched import Request, batches, fits_of
 from weightpath.inference.checkpoint import SCHEMA, fingerprint, read_arrays, write_arrays
 from weightpath.inference.fit import fit
 from weightpath.inference.meter import Meter
 from weightpath.inference.recording import Recording
+from weightpath.inference.result import Fit
 from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
 
@@ -50,37 +52,49 @@ class Outcome:
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, workers: int, directory: Path | None, label: str, report: Callable[..., None]
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    directory: Path | None,
+    label: str,
+    report: Callable[..., None],
+    batched: bool | None = None,
 ) -> list[Outcome]:
     """Outcomes of all jobs, in their order, on `workers` threads; a finished one is read from `directory`.
 
-    JAX releases the interpreter while it computes, so that threads use the cores. When a job raises, or the user
-    interrupts, the others stop at their next 50 iterations, with their state saved.
+    `batched`: jobs that one program can serve run as one (see `inference.batched`); None: on an accelerator. When a job
+    raises, or the user interrupts, the others stop at their next 50 iterations, with their state saved.
     """
     outcomes: list[Outcome | None] = [_finished(job, directory) for job in jobs]
     totals = [int(job.settings["iterations"]) for job in jobs]
     meter = Meter(totals, [outcome is not None for outcome in outcomes], label, report)
     waiting = [index for index, outcome in enumerate(outcomes) if outcome is None]
-    done = meter.run(lambda index, progress: _run(jobs[index], directory, progress), waiting, workers)
+    requests = [_request(jobs[index], directory) for index in waiting]
+
+    def work(places: Sequence[int], progress: Callable[..., None]) -> list[Outcome]:
+        fits = fits_of([requests[place] for place in places], progress, fit)
+        return [_outcome(jobs[waiting[place]], one, directory) for place, one in zip(places, fits, strict=True)]
+
+    done = meter.run(work, batches(requests, batched), waiting, workers)
     return [done.get(index, outcome) for index, outcome in enumerate(outcomes)]
 
 
-def _run(job: Job, directory: Path | None, progress: Callable[..., None]) -> Outcome:
-    part = None if directory is None else directory / f"{job.key}.part"
-    arguments = dict(mask=job.train, seed=job.seed, progress=progress, checkpoint=part)
-    try:
-        fitted = fit(job.model, job.recording, **arguments, **job.settings)
-    except ValueError as error:
-        raise ValueError(f"{job.label} on scheme {job.scheme!r}: {error}") from error
+def _request(job: Job, directory: Path | None) -> Request:
+    name = f"{job.label} on scheme {job.scheme!r}"
+    part = None if directory is None else _part(job, directory)
+    return Request(name, job.model, job.recording, job.train, job.seed, job.settings, part)
+
+
+def _outcome(job: Job, fitted: Fit, directory: Path | None) -> Outcome:
     held = np.asarray(fitted.predict()[job.test], dtype=np.float64)
     course = fitted.history["r2"]
     # A fit that broke at once has no course.
     last = float(course[-1]) if len(course) else float("nan")
     outcome = Outcome(held, last, outcome_name(fitted.result), fitted.reason)
-    if part is not None and directory is not None:
+    if directory is not None:
         header = dict(schema=SCHEMA, kind="outcome", train_r2=outcome.train_r2, result=outcome.result)
         write_arrays(_file(job, directory), header | dict(reason=outcome.reason), {"held": held})
-        part.unlink(missing_ok=True)
+        _part(job, directory).unlink(missing_ok=True)
     return outcome
 
 
@@ -89,6 +103,10 @@ def _finished(job: Job, directory: Path | None) -> Outcome | None:
         return None
     header, arrays = read_arrays(_file(job, directory))
     return Outcome(arrays["held"], header["train_r2"], header["result"], header["reason"])
+
+
+def _part(job: Job, directory: Path) -> Path:
+    return directory / f"{job.key}.part"
 
 
 def _file(job: Job, directory: Path) -> Path:

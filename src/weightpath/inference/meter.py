@@ -32,18 +32,26 @@ class Meter:
 
         return progress
 
-    def run(self, work: Callable[[int, Callable[..., None]], Any], waiting: Sequence[int], workers: int) -> dict:
-        """`work(index, progress)` of every waiting fit on `workers` threads, by index.
+    def run(
+        self,
+        work: Callable[[Sequence[int], Callable[..., None]], Sequence[Any]],
+        groups: Sequence[Sequence[int]],
+        waiting: Sequence[int],
+        workers: int,
+    ) -> dict[int, Any]:
+        """What `work(group, progress)` gives, one outcome a fit, on `workers` threads; by index of the fit.
 
+        `groups` hold places in `waiting`, which holds the indices of the fits that are not finished.
         JAX releases the interpreter while it computes, so that threads use the cores. When one raises, or the user
         interrupts, the others stop at their next report.
         """
-        done = {}
+        done: dict[int, Any] = {}
         with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-            futures = {pool.submit(work, index, self.of(index)): index for index in waiting}
+            # A group counts at the place of its first fit.
+            futures = {pool.submit(work, group, self.of(waiting[group[0]])): group for group in groups}
             try:
                 for future in as_completed(futures):
-                    done[futures[future]] = future.result()
+                    done |= zip((waiting[place] for place in futures[future]), future.result(), strict=True)
             except BaseException:
                 self.stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)

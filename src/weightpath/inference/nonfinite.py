@@ -1,29 +1,25 @@
 """What to do when a fit meets a number that is not finite: go back, and name what broke first."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from weightpath.inference.drive import factors
 from weightpath.inference.objective import objective, predict
-from weightpath.inference.optimise import Schedule, State, is_finite, run_chunk
+from weightpath.inference.optimise import State, is_finite
 from weightpath.inference.program import Layout, Problem
 
 
-def last_finite(
-    before: State, rows: np.ndarray, problem: Problem, schedule: Schedule, layout: Layout
-) -> tuple[State, State, int]:
+def last_finite(rows: np.ndarray, replay: Callable[[int], State]) -> tuple[State, State, int]:
     """Replay a chunk that ended badly: the last state with a finite loss, the next one, and the iterations between.
 
-    `rows` (iteration, 2) are the losses that the chunk reported.
+    `rows` (iteration, 2) are the losses that the chunk reported; `replay` gives the state some iterations into it.
     """
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     first = int(bad[0]) if len(bad) else len(rows)
     good = max(first - 1, 0)
-
-    def replay(count: int) -> State:
-        return run_chunk(before, problem, schedule, jnp.asarray(count), layout)[0]
-
     return replay(good), replay(first), good
 
 

@@ -20,7 +20,7 @@ BULKY = {"waveforms", "waveform_mean", "waveform_sd", "electrodes", "electrode_g
 OTHER_SERIES = ("ElectricalSeries", "SpatialSeries", "ImageSeries", "OnePhotonSeries", "TwoPhotonSeries")
 
 
-def read_nwb(path: Path, asked: Asked) -> Reading:
+def nwb_reading(path: Path, asked: Asked) -> Reading:
     """A recording from the units of an NWB file, or from the series named `asked.array`, around events of its trials.
 
     Bins outside a unit's `obs_intervals` are missing. The trial table is `trials`, or the intervals table named

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from weightpath._types import Array, Float
+from weightpath.inference.dense import dense_weights, integrate_dense, is_dense
 from weightpath.inference.drive import drive_of
 from weightpath.inference.dynamics import integrate
 from weightpath.inference.observe import constant_terms, decoder, loss_terms
@@ -28,7 +29,7 @@ def objective(
     """
     terms, activity, penalised = _data_terms(parameters, problem, layout, noise)
     # At least one: an iteration may, by chance, leave out every trial.
-    count = jnp.maximum(jnp.sum(problem.mask), 1.0)
+    count = jnp.maximum(jnp.sum(problem.entries), 1.0)
     error = terms[0] / count
     total = error
     if problem.counts is not None:
@@ -79,7 +80,8 @@ def _data_terms(
     start = ((zero,) if problem.counts is None else (zero, zero), zero)
     drive, penalised = drive_of(parameters, problem.trials, problem.size, problem.data.shape[0], layout)
     per_bin = (problem.data, problem.mask)
-    terms, activity = integrate(
-        drive, observe, start, per_bin, solver=layout.solver, substeps=layout.substeps, noise=noise
-    )[0]
+    run = partial(integrate, drive)
+    if is_dense(parameters):
+        run = partial(integrate_dense, dense_weights(parameters, problem.trials, drive), drive)
+    terms, activity = run(observe, start, per_bin, solver=layout.solver, substeps=layout.substeps, noise=noise)[0]
     return terms, activity, penalised

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from weightpath._types import Array, Float
+from weightpath._types import Array, Bool, Float
 from weightpath.inference.program import Counts, Layout, Trials
 
 #: Below this, log softplus(y) is y to the last digit of float32, and to 1e-13 in float64.
@@ -57,7 +57,7 @@ def semi_orthogonal(raw: Float[Array, "neuron unit"]) -> Float[Array, "neuron un
 def loss_terms(
     y: Float[Array, "neuron trial"],
     data: Float[Array, "neuron trial"],
-    mask: Float[Array, "neuron trial"],
+    mask: Bool[Array, "neuron trial"] | Float[Array, "neuron trial"],
     counts: Counts | None,
     dispersion: Float[Array, " neuron"] | None,
 ) -> tuple[Array, ...]:

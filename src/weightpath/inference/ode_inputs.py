@@ -50,6 +50,12 @@ def input_networks(model: LowTensorRankRNN, tables: int, rng: np.random.Generato
     )
 
 
+def unit_length(vectors: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """Vectors along `axis` at unit length; one of zeros stays so, and gets the gradient of its length held at one."""
+    square = jnp.sum(vectors**2, axis=axis, keepdims=True)
+    return vectors / jnp.sqrt(jnp.where(square > 0, square, 1))
+
+
 def run_input_networks(
     networks: InputNetworks, layout: tuple[int, int, float], bins: int
 ) -> tuple[Float[Array, "time rank tables"], Float[Array, " tables"]]:
@@ -70,7 +76,7 @@ def run_input_networks(
         return after, hidden
 
     _, hidden = jax.lax.scan(step, networks.start, length=acting)
-    read = networks.read / jnp.linalg.norm(networks.read, axis=1, keepdims=True)
+    read = unit_length(networks.read, axis=1)
     before = jnp.einsum("rh,bth->brt", read, hidden)
     inputs = networks.gain[:, None] * jnp.tanh(before)
     silent = jnp.zeros((bins - acting, *inputs.shape[1:]), inputs.dtype)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from weightpath._types import Array, Float, PyTree
+from weightpath._types import Array, Float, Int, PyTree
 from weightpath.inference.draw import draw
 from weightpath.inference.objective import objective
 from weightpath.inference.parameters import Parameters
@@ -59,7 +59,29 @@ def run_chunk(
     state: State, problem: Problem, schedule: Schedule, count: Array, layout: Layout
 ) -> tuple[State, Float[Array, "iteration two"]]:
     """`count` iterations (at most CHUNK, an array), and the loss and mean squared error before each."""
+    return _chunk(state, problem, schedule, count, layout)
 
+
+@partial(jax.jit, static_argnames=("layout", "stacked"))
+def run_chunks(
+    state: State,
+    problem: Problem,
+    schedule: Schedule,
+    count: Int[Array, " fit"],
+    layout: Layout,
+    stacked: tuple[bool, ...],
+) -> tuple[State, Float[Array, "fit iteration two"]]:
+    """`run_chunk` of several fits at once, each with its own count; one with no iterations left stays as it is.
+
+    States and schedules are stacked along a first axis, and so are the leaves of the problem that `stacked` marks;
+    the others are common to all fits.
+    """
+    axes = jax.tree.unflatten(jax.tree.structure(problem), [0 if one else None for one in stacked])
+    chunk = partial(_chunk, layout=layout)
+    return jax.vmap(chunk, in_axes=(0, axes, 0, 0))(state, problem, schedule, count)
+
+
+def _chunk(state, problem, schedule, count, layout):
     def body(index, loop):
         state, history = loop
         drawn, noise = problem, None

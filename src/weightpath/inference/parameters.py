@@ -22,7 +22,7 @@ class Parameters(eqx.Module):
     level: Float[Array, "... levels"]
     """beta: (rank, levels), or (rank, rank, levels) of a core."""
     deviation: Float[Array, "... training"]
-    """zeta, standard normal under the prior, over the training trials."""
+    """zeta, standard normal under the prior, over the training trials; none where one matrix serves all trials."""
     start: Float[Array, "rank starts"]
     inputs: Float[Array, "time rank tables"] | None
     w_out: Float[Array, "copies neuron unit"] | None
@@ -90,7 +90,8 @@ def _factors(arrangement: Arrangement, rng: np.random.Generator) -> tuple[np.nda
     begin = np.diag((np.arange(rank) < arrangement.terms).astype(float)) if core else np.ones(rank)
     level = np.repeat(begin[..., None], arrangement.copies, axis=-1)
     spread = (0.1 if identity else 0.01) * arrangement.maps["deviation"].any()
-    return level, spread * rng.standard_normal((*begin.shape, training))
+    deviation = spread * rng.standard_normal((*begin.shape, training))
+    return level, deviation[..., :0] if arrangement.model.changes == "full" else deviation
 
 
 def _copied(one: np.ndarray | None, copies: int) -> np.ndarray | None:

@@ -21,6 +21,8 @@ from weightpath.networks.low_tensor_rank import LowTensorRankRNN
 
 #: Trials that are standardised at a time.
 BLOCK = 128
+#: Bytes at whose multiples JAX wants arrays to begin.
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -77,22 +79,23 @@ class Arrangement:
             noise=model.process_noise > 0,
         )  # fmt: skip
 
-    def trials(self, dtype: np.dtype, subset: np.ndarray | None = None) -> Trials:
-        """The maps of all trials, or of a subset (boolean), in the precision of the fit."""
+    def trials(self, dtype: np.dtype, subset: np.ndarray | slice | None = None) -> Trials:
+        """The maps of all trials, or of a subset (boolean, or a slice), in the precision of the fit."""
         keep = slice(None) if subset is None else subset
         maps: dict[str, Any] = {
             name: None if one is None else jnp.asarray(one[..., keep], dtype) for name, one in self.maps.items()
         }
         return Trials(**maps)
 
-    def problem(self, dtype: np.dtype) -> Problem:
-        """The training trials as arrays for the compiled program."""
+    def problem(self, dtype: np.dtype, same_data: Problem | None = None) -> Problem:
+        """The training trials as arrays for the compiled program; `same_data`: that of another model, to share its."""
         model, used = self.model, self.maps["inputs"][:, self.training].any(axis=1)
         readouts = self.maps["readout"][:, self.training].any(axis=1)
         return Problem(
             trials=self.trials(dtype, self.training),
-            data=self._by_time(self.standardised, dtype),
-            mask=self._by_time(lambda rows: self.mask[rows], dtype),
+            data=self._by_time(self.standardised, dtype) if same_data is None else same_data.data,
+            mask=self._by_time(lambda rows: self.mask[rows], np.dtype(bool)) if same_data is None else same_data.mask,
+            entries=jnp.asarray(self.mask[self.training].sum(axis=(1, 2)), dtype),
             size=jnp.asarray(1 / (model.time_constant * model.solver_steps), dtype),
             input_penalty=jnp.asarray(model.input_penalty * used / used.sum(), dtype),
             decoder_penalty=jnp.asarray(model.decoder_penalty * readouts, dtype),
@@ -105,10 +108,10 @@ class Arrangement:
     def _by_time(self, read: Callable[[np.ndarray], np.ndarray], dtype: np.dtype) -> jax.Array:
         """What `read` gives of the training trials, (time, neuron, trial)."""
         training = np.flatnonzero(self.training)
-        whole = np.empty((*self.mask.shape[1:], len(training)), dtype)
+        whole = _aligned((*self.mask.shape[1:], len(training)), dtype)
         for first in range(0, len(training), BLOCK):
             whole[..., first : first + BLOCK] = read(training[first : first + BLOCK]).transpose(1, 2, 0)
-        return jnp.asarray(whole)
+        return jax.device_put(whole)
 
     def _counts(self, dtype: np.dtype) -> Counts:
         spread = self.model.likelihood == "negative_binomial"
@@ -204,6 +207,14 @@ def _scale(model: LowTensorRankRNN, recording: Recording, mask: np.ndarray) -> t
         return centre, 1.0
     squares = sum(np.sum(np.where(mask[one], values[one] - centre, 0.0) ** 2) for one in rows)
     return centre, float(np.sqrt(squares / mask.sum()))
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An empty array that begins where JAX can take it over on a CPU without a copy."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    begin = -raw.ctypes.data % ALIGNMENT
+    return raw[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _blocks(trials: int) -> list[slice]:

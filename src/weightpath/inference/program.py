@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import equinox as eqx
 
-from weightpath._types import Array, Float
+from weightpath._types import Array, Bool, Float
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class Problem(eqx.Module):
     trials: Trials
     data: Float[Array, "time neuron trial"]
     """Standardised (counts as they are), zero where missing or held out."""
-    mask: Float[Array, "time neuron trial"]
+    mask: Bool[Array, "time neuron trial"]
+    entries: Float[Array, " trial"]
+    """Training entries of each trial."""
     size: Float[Array, ""]
     """Solver step in time constants."""
     input_penalty: Float[Array, " tables"]

@@ -8,8 +8,9 @@ from weightpath.inference.file_reading import Asked, Reading
 from weightpath.inference.read_arrays import load_arrays, read_arrays, read_netcdf
 from weightpath.inference.read_bci import BCI_ARRAYS, read_bci
 from weightpath.inference.read_spike_arrays import read_spike_arrays, spike_columns
+from weightpath.inference.recording import Recording
 
-__all__ = ["Reading", "read_recording", "sample_path"]
+__all__ = ["Reading", "read_nwb", "read_recording", "sample_path"]
 
 NETCDF = (".nc", ".netcdf", ".h5nc")
 EXPECTED = ".npz, .npy, .nc (netCDF), .nwb, .mat (MATLAB), or .csv (table of spikes)"
@@ -69,9 +70,9 @@ def read_recording(
             return read_spike_arrays(path, table, what, arrays, asked, "spikes")
         return read_arrays(path, arrays, asked, suffix[1:])
     if suffix == ".nwb":
-        from weightpath.inference.nwb import read_nwb
+        from weightpath.inference.nwb import nwb_reading
 
-        return read_nwb(path, asked)
+        return nwb_reading(path, asked)
     if suffix == ".mat":
         from weightpath.inference.read_matlab import read_matlab
 
@@ -81,6 +82,41 @@ def read_recording(
 
         return read_table(path, asked)
     raise ValueError(f"{path.name!r} ends in {path.suffix!r}; expected {EXPECTED}.")
+
+
+def read_nwb(
+    path: str | Path,
+    *,
+    array: str | None = None,
+    condition: str | None = None,
+    epoch: str | None = None,
+    bin: float | None = None,
+    align: str | None = None,
+    window: tuple[float, float] | None = None,
+    smooth: float | None = None,
+    counts: bool = False,
+    clip: bool = False,
+    trials: Any = None,
+    neurons: Any = None,
+    trial_table: str | None = None,
+) -> Recording:
+    """`wp.read_nwb`: the recording of an NWB file, cut into trials around an event.
+
+    The arguments are those of `read_recording`, which also says in words what was understood: `align` the column of the
+    trial table with the event at time 0, `window` (-pre, post) around it and `bin` width in seconds, `smooth` the
+    standard deviation of a Gaussian along time [s], `array` the name of a series instead of the units' spike times.
+
+    **Raises:** ValueError for a file of another kind, or what `read_recording` refuses.
+    """
+    if Path(path).suffix.lower() != ".nwb":
+        raise ValueError(
+            f"wp.read_nwb reads .nwb files; got {Path(path).name!r}. wp.inference.read_recording reads {EXPECTED}."
+        )
+    asked: dict[str, Any] = dict(
+        array=array, condition=condition, epoch=epoch, bin=bin, align=align, window=window, smooth=smooth,
+        counts=counts, clip=clip, trials=trials, neurons=neurons, trial_table=trial_table,
+    )  # fmt: skip
+    return read_recording(path, **asked).recording
 
 
 def sample_path() -> Path:

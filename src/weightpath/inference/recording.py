@@ -96,30 +96,49 @@ class Recording:
         """First trial of every epoch but the first."""
         return tuple(int(i) + 1 for i in np.flatnonzero(np.diff(self.epoch)))
 
-    def standardised(self, how: str = "global") -> "Recording":
-        """The recording centred per neuron over its observed bins, and scaled.
+    def standardised(self, how: str = "global", *, mask: Any = None) -> "Recording":
+        """The recording centred per neuron, and scaled, by the means and spread of its observed bins.
 
         `how`: "global" divides all neurons by one standard deviation, "neuron" each by its own (silent ones by 1),
-        "centre" does not divide. The new `centre` and `scale` lead back to the original units.
+        "centre" does not divide. `mask` (trial, time, neuron): only these entries enter means and spread, so that
+        nothing of held-out ones does; neurons without any are not centred. The new `centre` and `scale` lead back to
+        the original units.
 
-        **Raises:** ValueError for any other word.
+        `wp.fit` centres and scales again by its own training entries. Without a mask, what held-out entries have a say
+        in is the unit of a score and, with "neuron", how much each neuron counts in it: alike for all models.
+
+        **Raises:** ValueError for any other word, or a mask of another shape or without an observed entry.
         """
-        centre = np.nanmean(self.values, axis=(0, 1))
-        centred = self.values - centre
+        used = self.observed if mask is None else self.observed & (self._checked(mask) | self.silent)
+        seen = used.any(axis=(0, 1))
+        kept = np.where(used, self.values, np.nan)
+        centre = np.zeros(self.shape[2])
+        centre[seen] = np.nanmean(kept[..., seen], axis=(0, 1))
+        varying = seen & ~self.silent
+        scale = np.ones(self.shape[2])
         if how == "global":
-            scale = np.full(self.shape[2], np.nanstd(centred[:, :, ~self.silent]) if not self.silent.all() else 1.0)
+            scale[:] = np.nanstd((kept - centre)[..., varying]) if varying.any() else 1.0
         elif how == "neuron":
-            scale = np.where(self.silent, 1.0, np.nanstd(centred, axis=(0, 1)))
-        elif how == "centre":
-            scale = np.ones(self.shape[2])
-        else:
+            scale[varying] = np.nanstd((kept - centre)[..., varying], axis=(0, 1))
+        elif how != "centre":
             raise ValueError(f'how must be "global", "neuron" or "centre"; got {how!r}.')
+        scale = np.where(scale > 0, scale, 1.0)  # neurons that vary, but not in these entries
+        centred = self.values - centre
         # Rounding must not turn the constant of a silent neuron into a varying one.
         values = np.where(self.silent & self.observed, 0.0, centred / scale)
         counts = None if self.counts is None else False
         return self._with(
             values=values, centre=self.centre + self.scale * centre, scale=self.scale * scale, counts=counts
         )
+
+    def _checked(self, mask: Any) -> np.ndarray:
+        """A mask of entries as an array."""
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != self.shape:
+            raise ValueError(f"mask must be boolean of shape {self.shape}; got {mask.dtype} of shape {mask.shape}.")
+        if not (mask & self.observed).any():
+            raise ValueError("mask holds no observed entry; there is nothing to take means and spread from.")
+        return mask
 
     def restored(self, values: np.ndarray) -> np.ndarray:
         """`values` (..., neuron) of a prediction in the original units of the recording."""

@@ -42,6 +42,7 @@ LEGEND = "R^2 on held-out entries; chosen - model: difference +- its paired stan
 #: Shown below the models.
 CEILING, POISSON = "noise ceiling (repeats)", "noise ceiling (Poisson)"
 COUNTS = "bits: per spike, Poisson, against the neurons' mean rates"
+BY_BITS = "; the rank is chosen by them"
 REPEATS = (
     "noise ceiling (repeats): estimated lower bound of the R^2 that condition, epoch and slow drift allow on whole "
     "trials"
@@ -59,8 +60,15 @@ def table(scores) -> str:
             blocks.append("\n".join([*_wrapped(head, 0), *_shares(scores, schemes), *sum(pairs, [])]))
     notes = [f"note: {note}" for note in scores.notes]
     closing = [line for text in (*notes, *scores.verdict().splitlines()) for line in _wrapped(text, 0)]
-    legend = [LEGEND, *([REPEATS] if scores.ceilings else []), *([COUNTS] if scores.counts is not None else [])]
+    legend = [LEGEND, *([REPEATS] if scores.ceilings else []), *_counts(scores)]
     return "\n\n".join(["\n".join(sum((_wrapped(one, 0) for one in legend), [])), *blocks, "\n".join(closing)])
+
+
+def _counts(scores) -> list[str]:
+    """What is to be said of bits per spike, where there are any."""
+    if scores.counts is None:
+        return []
+    return [COUNTS + (BY_BITS if scores.measure != "R^2" else "")]
 
 
 def described(label: str) -> str:
@@ -206,6 +214,7 @@ def to_dataset(scores):
         attrs={
             "chosen": scores.chosen,
             "chosen_rank": scores.chosen_rank,
+            "chosen_by": scores.measure,
             "deciding_scheme": scores.deciding,
             "verdict": scores.verdict(),
             "notes": "\n".join(scores.notes),

@@ -43,8 +43,8 @@ class CrossValidation:
     """Held-out scores of models, controls and plain predictors, each scheme on the same entries for all.
 
     `table()` in words, `to_dataset()` labelled, `chosen_rank` and `best` by the rule of the smallest rank whose mean
-    test R^2 is within max(paired SE over trials, .002) of the best, on the scheme `deciding`; `verdict()` says what
-    may be said.
+    test R^2 is within max(paired SE over trials, .002) of the best, on the scheme `deciding`; where the models have a
+    likelihood of counts, whose bits per spike are within the paired SE of the best. `verdict()` says what may be said.
     """
 
     recording: Recording
@@ -149,12 +149,21 @@ class CrossValidation:
     def _pairs(self) -> dict[tuple[str, str, str], Paired]:
         return {}
 
+    @property
+    def measure(self) -> str:
+        """What the rank is chosen by: "bits per spike" where a model has a likelihood of counts, else "R^2"."""
+        counted = self.counts is not None and any(model.counts for model in self.models.values())
+        return "bits per spike" if counted else "R^2"
+
     def chosen_on(self, scheme: str) -> str:
         """Label of the smallest rank that is level with the best on a scheme."""
-        scores = {label: self.r2(scheme, label) for label in self.models}
+        counted = self.measure == "bits per spike"
+        score, paired = (self.bits, self.paired_bits) if counted else (self.r2, self.paired)
+        least = 0.0 if counted else TOLERANCE
+        scores = {label: score(scheme, label) for label in self.models}
         best = max(scores, key=lambda label: scores[label])
         for label in sorted(scores, key=lambda name: (self.models[name].rank, -scores[name])):
-            tolerance = TOLERANCE if label == best else max(self.paired(scheme, best, label).se, TOLERANCE)
+            tolerance = least if label == best else max(paired(scheme, best, label).se, least)
             if scores[label] >= scores[best] - tolerance:
                 return label
         return best

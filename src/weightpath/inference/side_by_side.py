@@ -13,6 +13,7 @@ import numpy as np
 from weightpath import __version__
 from weightpath._progress import resolve_progress
 from weightpath._types import Bool
+from weightpath.inference.batched import Request, batches, fits_of
 from weightpath.inference.checkpoint import SCHEMA, fingerprint, read_arrays, write_arrays
 from weightpath.inference.fit import fit
 from weightpath.inference.meter import Cancelled, Meter
@@ -49,9 +50,17 @@ class Task:
 
 
 def run_fits(
-    tasks: Sequence[Task], *, workers: int = 2, directory: str | os.PathLike | None = None, label: str, progress: Any
+    tasks: Sequence[Task],
+    *,
+    workers: int = 2,
+    directory: str | os.PathLike | None = None,
+    label: str,
+    progress: Any,
+    batched: bool | None = None,
 ) -> list[dict[str, np.ndarray]]:
     """What the tasks' `reduce` gives, in their order; fits run on `workers` threads.
+
+    `batched`: fits that one program can serve run as one (see `inference.batched`); None: on an accelerator.
 
     Finished fits are read from `directory`, and those that were under way go on where they were, so that the same call
     after an interrupt ends where an uninterrupted one would. Each result also has the entry `settled`.
@@ -65,24 +74,27 @@ def run_fits(
         warnings.simplefilter("ignore", UserWarning)  # whether a fit settled is kept; the filter is common to threads
         totals = [int(task.settings["iterations"]) for task in tasks]
         meter = Meter(totals, [result is not None for result in results], label, report)
-        done = meter.run(lambda index, report: _run(tasks[index], place, report), waiting, workers)
+        requests = [_request(tasks[index], place) for index in waiting]
+
+        def work(places: Sequence[int], progress: Callable[..., None]) -> list[dict[str, np.ndarray]]:
+            fits = fits_of([requests[one] for one in places], progress, fit)
+            return [_reduced(tasks[waiting[one]], fitted, place) for one, fitted in zip(places, fits, strict=True)]
+
+        done = meter.run(work, batches(requests, batched), waiting, workers)
     return [done.get(index, result) for index, result in enumerate(results)]
 
 
-def _run(task: Task, directory: Path | None, progress: Callable[..., None]) -> dict[str, np.ndarray]:
+def _request(task: Task, directory: Path | None) -> Request:
     part = None if directory is None else task.file(directory).with_suffix(".part")
-    try:
-        fitted = fit(
-            task.model, task.recording, mask=task.mask, seed=task.seed, progress=progress, checkpoint=part,
-            **task.settings,
-        )  # fmt: skip
-    except ValueError as error:
-        raise ValueError(f"{task.name}: {error}") from error
+    return Request(task.name, task.model, task.recording, task.mask, task.seed, task.settings, part)
+
+
+def _reduced(task: Task, fitted: Fit, directory: Path | None) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(array) for name, array in task.reduce(fitted).items()}
     arrays["settled"] = np.asarray(fitted.converged)
-    if part is not None and directory is not None:
+    if directory is not None:
         write_arrays(task.file(directory), dict(schema=SCHEMA, kind="reduced fit"), arrays)
-        part.unlink(missing_ok=True)
+        task.file(directory).with_suffix(".part").unlink(missing_ok=True)
     return arrays
 
 

@@ -22,7 +22,7 @@ Figure = Any  # a matplotlib figure; only the plot room knows matplotlib
 CONTROLS = ("fixed", "epoch", "inputs_epoch", "readout_epoch")
 PLAIN = ("target", "target x epoch", "target x block", "target x epoch + offset", "smoother", "tuned smoother")
 
-CHOICE = "smallest rank within max(paired SE, .002) of the best held-out R^2"
+CHOICE = "smallest rank within max(paired SE, .002) of the best held-out R^2 (counts: the paired SE, bits per spike)"
 
 PAPER = "Pellegrino, Cayco-Gajic, Chadwick 2023, Low tensor rank learning of neural dynamics (arXiv 2308.11567)"
 
