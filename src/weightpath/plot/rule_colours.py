@@ -29,11 +29,12 @@ RULE_MARKERS: Mapping[str, str] = MappingProxyType(
         "KFRTRL": "h",
     }
 )
+#: How the usual names of rules begin.
 _SPOKEN = {"e-prop": "EProp", "tBPTT": "TruncatedBPTT", "SnAp-0": "SnAp0", "KF-RTRL": "KFRTRL"}
 
 
 def rule_colour(name: str) -> str:
-    """Colour of a rule by its class name, also with its settings: "RFLO", "RFLO(feedback 1, trace_decay 0.5)"."""
+    """Colour of a rule by its class name or usual name, also with settings: "RFLO(1, 0.5)", "e-prop-R", "tBPTT-5"."""
     return RULE_COLOURS[_class(name)]
 
 
@@ -44,7 +45,8 @@ def rule_marker(name: str) -> str:
 
 def _class(name: str) -> str:
     bare = name.split("(")[0].strip()
-    bare = _SPOKEN.get(bare, bare)
+    spoken = [rule for start, rule in _SPOKEN.items() if bare.startswith(start)]
+    bare = spoken[0] if spoken else bare.split("-")[0]
     if bare not in RULE_COLOURS:
         raise ValueError(f"no colour is kept for the rule {name!r}; expected a name that begins with one of "
                          f"{', '.join(RULE_COLOURS)}")  # fmt: skip

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightpath.plot.style import COLOURS, FONT_SIZE, INK, MUTED, finish
+from weightpath.plot.rule_colours import rule_colour
+from weightpath.plot.style import FONT_SIZE, MUTED, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,24 +14,14 @@ if TYPE_CHECKING:
 else:
     Axes = Dataset = Figure = Any
 
-#: Colour and line of each rule: full lines follow the gradient, broken ones a local stand-in for it.
-LOOKS = {
-    "BPTT": (INK, "-"),
-    "tBPTT-5": (COLOURS[0], "-"),
-    "tBPTT-1": (COLOURS[5], "-"),
-    "UORO": (COLOURS[4], ":"),
-    "KF-RTRL": (COLOURS[1], ":"),
-    "e-prop": (COLOURS[2], "-"),
-    "e-prop-R": (COLOURS[2], "--"),
-    "RFLO-R": (COLOURS[3], "--"),
-    "SnAp-0-R": (MUTED, "--"),
-}
+#: Lines: full ones feed errors back through the read-out, broken ones through random feedback, dotted ones draw signs.
+LINES = {"tBPTT-5": "-.", "UORO": ":", "KF-RTRL": ":"}
 
 
 def look(rule: str) -> dict[str, Any]:
-    """Colour and line of a rule, known or not."""
-    colour, line = LOOKS.get(rule, (COLOURS[1], "-."))
-    return {"color": colour, "linestyle": line, "linewidth": 1.4, "label": rule}
+    """Colour and line of a rule."""
+    line = "--" if rule.endswith("-R") else LINES.get(rule, "-")
+    return {"color": rule_colour(rule), "linestyle": line, "linewidth": 1.4, "label": rule}
 
 
 def plot_curves(dataset: Dataset, name: str, task: str, *, ax: Axes, y: str, level: float | None = None) -> Axes:
