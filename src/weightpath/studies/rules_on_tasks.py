@@ -118,7 +118,7 @@ def checks(config: RulesOnTasks) -> list[Check]:
     ]  # fmt: skip
     if "BPTT" in config.rules:
         asked += [
-            Check(f"{task}: performance of BPTT", "stated of this study", lambda ds, task=task: _reached(ds, task),
+            Check(f"{task}: BPTT learns", "stated of this study", lambda ds, task=task: _reached(ds, task),
                   REACHED[task], compare="at_least") for task in config.tasks
         ]  # fmt: skip
     for rule in config.rules:
