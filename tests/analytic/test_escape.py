@@ -18,7 +18,7 @@ RATES = {"w_rec": 0.6, "w_out": 2.0}
 
 
 @pytest.mark.parametrize("target", [(0.2, 1.0, 1.0, 0.0), (0.3, 1.1, 0.8, -0.5)])
-@pytest.mark.parametrize("rate", [0.7, 1.0, 1.6])
+@pytest.mark.parametrize("rate", [pytest.param(0.7, marks=pytest.mark.slow), 1.0, 1.6])
 def test_linear_system_is_the_jacobian_of_the_pair(target, rate):
     setup = two_units(target[0], target[1], cosine=target[2], sine=target[3], kappa=1.7, rates=RATES)
     system, _ = _single(setup)

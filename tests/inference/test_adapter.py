@@ -60,7 +60,7 @@ def test_clones_are_equal_and_unfitted():
         one.predict([[0.0]])
 
 
-@pytest.mark.parametrize("settings", [{}, {"changes": "readout_epoch"}])
+@pytest.mark.parametrize("settings", [pytest.param({}, marks=pytest.mark.slow), {"changes": "readout_epoch"}])
 def test_left_out_trials_are_predicted_as_by_a_masked_fit(recording, tables, settings):
     X, y = tables
     train = np.arange(20) % 2 == 0

@@ -96,7 +96,7 @@ PADDED = {
 
 
 #: The quick ones have inputs of every kind but networks between them; each case compiles its own loss twice.
-QUICK = ("free inputs, offset", "measured inputs, states of trials")
+QUICK = ("measured inputs, states of trials",)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,7 @@ def groups(monkeypatch):
     return sizes
 
 
+@pytest.mark.slow
 def test_an_ensemble_in_one_program(recording, mask, tmp_path, groups):
     options = dict(iterations=60, dtype="float64")
     one = ensemble(MODEL, recording, 2, mask=mask, **options)

@@ -32,7 +32,7 @@ def fitted(truth, changes, mask=None, iterations=400, **settings):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", ["full", "per_trial_full"])
+@pytest.mark.parametrize("changes", ["full", pytest.param("per_trial_full", marks=pytest.mark.slow)])
 def test_unconstrained_weights(truth, changes):
     """Of full rank, the same for all trials or not, and the networks of the trajectory are those of the fit."""
     fit = fitted(truth, changes)

@@ -53,7 +53,7 @@ def test_retraction(shape):
     np.testing.assert_allclose(jnp.sum(slope * turn), difference, rtol=1e-6)
 
 
-@pytest.mark.parametrize("units, changes", [(9, "trial"), (4, "readout_epoch")])
+@pytest.mark.parametrize("units, changes", [pytest.param(9, "trial", marks=pytest.mark.slow), (4, "readout_epoch")])
 def test_fitted_decoder_is_orthogonal_up_to_one_gain(units, changes):
     fit = fitted(recording(), units=units, changes=changes)
     for k in (0, TRIALS - 1):

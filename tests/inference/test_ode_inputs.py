@@ -90,6 +90,7 @@ def test_every_part_of_the_networks_is_trained():
         assert np.abs(leaf).max() > 1e-8
 
 
+@pytest.mark.slow
 def test_inputs_act_before_time_zero_or_throughout():
     fit = fitted()
     assert fit.inputs.shape == (1, 3, BINS, 2)

@@ -27,6 +27,7 @@ def case():
     return truth, mask, fits
 
 
+@pytest.mark.slow  # the study low-tensor-rank-recovery asks the same, in every run of it
 def test_the_planted_rank_is_needed_and_reaches_the_ceiling(case):
     truth, mask, fits = case
     ceiling = r_squared(truth.data, truth.clean, mask.test)

@@ -55,6 +55,7 @@ def test_prediction_needs_no_simulation():
     assert "first order" in STUDY.predict(STUDY.settings("quick", size=0.4))["regime"]
 
 
+@pytest.mark.slow
 def test_other_phases_and_settings_outside_the_regime_are_findings():
     config = STUDY.settings("quick", **SMALL | {"networks": 1, "size": 0.2, "cosine": 0.5, "sine": 0.8, "time": 30.0})
     found = oscillator_networks.own_networks(config)
