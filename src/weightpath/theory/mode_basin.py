@@ -78,8 +78,8 @@ def basin(
     maps many starts under many rules: rules of shape (4, 1, 1) and starts (41, 41, 3) give maps (4, 41, 41).
     `end_time` is in units of the rescaled field, `max_steps` limits the solver; starts that use either up are
     `not_converged`. The flow is stopped at rest and, with the outcome `unstable_recurrence`, at
-    $|w| = 1-$ `margin`, which broadcasts as well; None takes $\min(10^{-3}, (1-|w^*|)/10)$. Some orbits come closer to 1
-    than that and turn back: 1e-6 follows them under RFLO, while under e-prop the solver's steps run out first. Starts
+    $|w| = 1-$ `margin`, which broadcasts as well; None takes $\min(10^{-3}, (1-|w^*|)/10)$. Some orbits come closer to
+    1 than that and turn back: 1e-6 follows them under RFLO, while under e-prop the solver's steps run out first. Starts
     beside the border between two basins can end on the wrong side of it:
     the solver follows orbits to a relative 1e-10, and rounding pushes them off a border.
 

@@ -110,6 +110,7 @@ def raise_unless_successful(result: RESULTS, what: str) -> None:
 
 
 def checked_times(time: Values) -> Float[Array, " time"]:
+    """Learning times (time,) as an array. **Raises:** ValueError when they decrease or are negative."""
     if is_traced(time):
         return jnp.asarray(time)
     times = np.atleast_1d(np.asarray(time, dtype=float))
