@@ -146,7 +146,7 @@ def performance(dataset: Dataset) -> Figure:
     def draw(task, ax):
         sine = task == "sine"
         rules.plot_curves(dataset, "curve", task, ax=ax, y="$R^2$" if sine else "right", level=0.0 if sine else 0.5)
-        ax.set_ylim(-0.5 if sine else 0.4, 1.03)
+        ax.set_ylim(-0.5 if sine else 0.3, 1.03)
         if task == "evidence":
             ax.axhline(dataset.attrs["best_accuracy"], color="grey", linewidth=0.8, linestyle=":")
 
