@@ -47,9 +47,11 @@ class Past(eqx.Module):
 def keeps_trials(network: AbstractNetwork, bins: int, *, together: bool) -> bool:
     """Whether keeping whole trials costs less than the influence, or not much more.
 
-    Only where all trials of a batch begin `together`, with the batch.
+    Only where all trials of a batch begin `together`, with the batch. The limits are where the two took equal times on
+    one core: up to `SMALL` units the way back is short of work, and the influence is cheap.
     """
-    return together and bins <= 3 * seen_size(network)
+    steps = 2 if network.w_rec.shape[0] <= SMALL else 3
+    return together and bins <= steps * seen_size(network)
 
 
 def size(network: AbstractNetwork, streams: int, bins: int, *, whole: bool) -> int:

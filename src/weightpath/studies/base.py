@@ -118,7 +118,7 @@ class Check:
 
 def _plain(value: Any) -> Value:
     """A Python bool, float, int or str from whatever scalar a check returned (numpy, jax or xarray)."""
-    if isinstance(value, bool | int | float | str):
+    if type(value) in (bool, int, float, str):
         return value
     if getattr(value, "size", 1) != 1:
         raise ValueError(f"a check's value must be one number; got an array of shape {value.shape}")
@@ -133,15 +133,15 @@ def _meets(value: Value, expected: Any, tolerance: float, compare: Compare) -> b
     if math.isnan(value):
         return False
     if compare == "abs":
-        return abs(value - expected) <= tolerance
+        return bool(abs(value - expected) <= tolerance)
     if compare == "rel":
-        return abs(value - expected) <= tolerance * abs(expected)
+        return bool(abs(value - expected) <= tolerance * abs(expected))
     low, high = {
         "at_most": lambda: (-math.inf, expected),
         "at_least": lambda: (expected, math.inf),
         "between": lambda: tuple(expected),
     }[compare]()
-    return low - tolerance <= value <= high + tolerance
+    return bool(low - tolerance <= value <= high + tolerance)
 
 
 def _no_files(config: Any) -> Sequence[Path]:

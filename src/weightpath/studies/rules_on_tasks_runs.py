@@ -31,7 +31,7 @@ def task_of(name: str, trials: int) -> Any:
     }[name]()
 
 
-def momentum(learning_rate: float) -> Any:
+def momentum(learning_rate: Any) -> Any:
     """Gradient descent with momentum, which adds up past updates and so keeps what is true of each: their range."""
     import optax
 
