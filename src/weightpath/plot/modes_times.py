@@ -111,4 +111,4 @@ def plot_sequence(dataset: Dataset, *, ax: Axes) -> Axes:
     ax.set_xticks(place, [name.split("(")[0] for name in names], rotation=20, ha="right")
     ax.grid(False, axis="x")
     finish(ax, y="difference of the paths")
-    return legend_below(ax, ncols=1, points=46)
+    return legend_below(ax, ncols=1, points=46.0)
