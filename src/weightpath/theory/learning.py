@@ -12,11 +12,19 @@ from weightpath._results import RESULTS
 from weightpath._tracing import is_traced
 from weightpath._types import Array, ArrayLike, Float, Int
 from weightpath.setup import Setup
+from weightpath.tasks.teacher import TeacherTarget
+from weightpath.theory.mode_basis import is_single
+from weightpath.theory.modes import Modes
 from weightpath.theory.outlier import Outlier
 from weightpath.theory.pair import ACROSS, ConjugatePair
 from weightpath.theory.plateau import best_exponential
 from weightpath.theory.solve import Arrival, first_time, raise_unless_successful
 from weightpath.theory.two_pole import is_stable, oscillation
+
+#: Theories of a few numbers that say how long learning takes.
+Reduced = Outlier | ConjugatePair | Modes
+#: Eigenvalues smaller than this, relative to the largest, belong to the direction along the solutions.
+ALONG = 1e-9
 
 
 class Descent(eqx.Module):
@@ -28,11 +36,12 @@ class Descent(eqx.Module):
     result: RESULTS
 
 
-def learning_time(setup: Setup, fraction: float) -> Float[Array, ""]:
+def learning_time(setup: Setup, fraction: float, theory: Reduced | None = None) -> Float[Array, ""]:
     r"""First learning time at which the loss of the reduced theory has fallen to `fraction` of its start.
 
-    $t_p = \min\{\tau : L(\tau) \le p\,L(0)\}$ of `theory.Outlier` for one target pole and of `theory.ConjugatePair` for
-    an oscillating target, located by an event with root finding on the loss.
+    $t_p = \min\{\tau : L(\tau) \le p\,L(0)\}$, located by an event with root finding on the loss. Without `theory`,
+    that is `theory.Outlier` for one target pole, `theory.ConjugatePair` for an oscillating target, and `theory.Modes`
+    for a teacher of one unit; of several modes name one, `theory=theory.Modes(mode)`: the loss is then the mode's.
     Infinite when the flow ends above that level (read-out or recurrent weights alone, say). In gradient descent the
     same takes at least `steps_at_edge` steps.
 
@@ -41,7 +50,7 @@ def learning_time(setup: Setup, fraction: float) -> Float[Array, ""]:
     """
     require_x64("theory.learning_time")
     _check_fraction(fraction)
-    theory, small = _checked_theory(setup)
+    theory, small = _checked_theory(setup, theory)
     goal, end = _levels(theory, small, jnp.asarray(float(np.asarray(fraction))))
     if end >= goal:
         return jnp.asarray(jnp.inf)
@@ -69,26 +78,29 @@ def detachment_time(setup: Setup, radius: float) -> Float[Array, ""]:
     return _time(first_time(theory, small, _modulus, radius), "theory.detachment_time")
 
 
-def lr_max(setup: Setup) -> Float[Array, ""]:
-    r"""Largest stable learning rate of gradient descent at the end point, $2/\lambda_{max}$ of the scaled Hessian.
+def lr_max(setup: Setup, theory: Reduced | None = None) -> Float[Array, ""]:
+    r"""Largest stable learning rate at the end point: $2/\lambda_{max}$ of the scaled Hessian for the gradient.
 
     It multiplies the rates of the setup. From the Jacobian of the reduced flow at `Outlier.endpoint`, so that it holds
     in every training mode, or at `ConjugatePair.endpoint`, which is found by integration and depends on the start (its
-    two invisible directions have eigenvalue zero); NaN where the flow has no end point.
+    two invisible directions have eigenvalue zero); NaN where the flow has no end point. For `theory.Modes` (default for
+    a teacher of one unit), where other rules have complex eigenvalues, $\min -2\,\mathrm{Re}\lambda/|\lambda|^2$ across
+    the manifold of solutions; NaN where the flow ends on an unstable point.
 
     **Raises:** ValueError where the theory has no prediction, or in 32-bit mode.
     """
     require_x64("theory.lr_max")
-    theory, small = _checked_theory(setup)
-    return _lr_max(theory, small, theory.endpoint(small))
+    theory, small = _checked_theory(setup, theory)
+    limit = _lr_max_across if isinstance(theory, Modes) else _lr_max
+    return limit(theory, small, theory.endpoint(small))
 
 
-def steps_at_edge(setup: Setup, fraction: float) -> Float[Array, ""]:
+def steps_at_edge(setup: Setup, fraction: float, theory: Reduced | None = None) -> Float[Array, ""]:
     r"""Learning time over the largest stable learning rate: about how many steps gradient descent needs.
 
     It grows as $c^{*-3}$ for small decay although the learning time itself does not.
     """
-    return learning_time(setup, fraction) / lr_max(setup)
+    return learning_time(setup, fraction, theory) / lr_max(setup, theory)
 
 
 def descent_steps(setup: Setup, fraction: float, learning_rate: ArrayLike, *, max_steps: int = 10_000_000) -> Descent:
@@ -115,6 +127,8 @@ def _levels(theory, setup, fraction):
     if isinstance(theory, ConjugatePair):
         stuck = best_exponential(oscillation(setup.task.population())).loss
         end = jnp.where(jnp.all(start[jnp.array(ACROSS)] == 0), stuck, 0.0)
+    elif isinstance(theory, Modes):
+        end = jnp.zeros(())  # where a flow stays above the goal, it comes to rest or loses stability there
     else:
         end = theory.loss(theory.endpoint(setup), setup)
     return fraction * theory.loss(start, setup), end
@@ -128,6 +142,17 @@ def _lr_max(theory, setup, end):
     rates = jnp.stack([setup.rates[name] for name in _weights(theory) if name in setup.train])
     scale = jnp.sqrt(jnp.where(rates > 0, rates, 1.0))
     return 2 / jnp.max(jnp.linalg.eigvalsh(-matrix * scale[None, :] / scale[:, None]))
+
+
+@eqx.filter_jit
+def _lr_max_across(theory, setup, end):
+    index = jnp.asarray(theory.moving(setup))
+    matrix = jax.jacfwd(lambda y: theory.vector_field(jnp.zeros(()), y, setup))(end)[index][:, index]
+    values = jnp.linalg.eigvals(matrix)
+    size = jnp.abs(values)
+    along = size <= ALONG * jnp.max(size)
+    limit = jnp.min(jnp.where(along, jnp.inf, -2 * values.real / jnp.where(along, 1.0, size) ** 2))
+    return jnp.where(jnp.all(jnp.isfinite(end)) & (limit > 0), limit, jnp.nan)
 
 
 def _weights(theory) -> tuple[str, ...]:
@@ -181,8 +206,12 @@ def _check_fraction(fraction) -> None:
         )
 
 
-def _checked_theory(setup: Setup, theory: Outlier | ConjugatePair | None = None):
+def _checked_theory(setup: Setup, theory: Reduced | None = None):
     """The theory, by the number of the target's poles, and the reduced setup, once there is a prediction."""
+    if theory is None and isinstance(setup.task.population(), TeacherTarget):
+        if not is_single(setup):
+            raise ValueError("this teacher has more than one mode; name one of them: theory=wp.theory.Modes(mode).")
+        theory = Modes()
     if theory is None:
         transition = getattr(setup.task.population(), "transition", None)
         theory = ConjugatePair() if transition is not None and transition.shape == (2, 2) else Outlier()
