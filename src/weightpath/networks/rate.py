@@ -15,6 +15,7 @@ ACTIVATIONS = {
     "relu": jax.nn.relu,
     "softplus": jax.nn.softplus,
     "linear": lambda x: x,
+    "rectified_quadratic": lambda x: jax.nn.relu(x) ** 2,
 }
 
 
@@ -29,7 +30,8 @@ class RateRNN(AbstractNetwork):
     form="current": $h_+ = (1-\alpha) h + \alpha (W f(h) + U x + b)$, $y = V f(h) + c$.
 
     Arguments: `w_rec` (post, pre); `w_in` (post, in); `w_out` (out, pre); `bias` (post,) or None; `readout_bias`
-    (out,) or None; `activation`: one of tanh, sigmoid, relu, softplus, linear; `leak` $\alpha = dt/\tau$ in (0, 1].
+    (out,) or None; `activation`: one of tanh, sigmoid, relu, softplus, linear, rectified_quadratic
+    ($\max(z, 0)^2$, the supralinear form); `leak` $\alpha = dt/\tau$ in (0, 1].
 
     **Raises:** ValueError when shapes do not fit, an array is not finite, or `leak` is outside (0, 1].
     """
