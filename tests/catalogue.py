@@ -16,6 +16,8 @@ from weightpath import (
     DampedOscillator,
     DelayedMatch,
     EProp,
+    EquilibriumPropagation,
+    EuclideanFixedPoint,
     EvidenceIntegration,
     FiniteTrials,
     FlipFlop,
@@ -23,11 +25,15 @@ from weightpath import (
     GivenTrials,
     Integrator,
     LinearRNN,
+    MeanMetric,
+    PhantomGradient,
     RateRNN,
     RationalFilter,
+    Reparameterised,
     Setup,
     SineGeneration,
     SnAp0,
+    StaticTargets,
     TeacherRNN,
     TruncatedBPTT,
     WhiteNoise,
@@ -75,6 +81,7 @@ TASKS = [
     DrawnBatches(
         jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), Batch(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1), ONES))
     ),
+    StaticTargets(_normal(4, 6, 1), _normal(5, 6, 1)),
 ]
 
 RULES = [
@@ -86,6 +93,11 @@ RULES = [
     SnAp0(_normal(6, 1, 4)),
     UORO(),
     KFRTRL(),
+    EuclideanFixedPoint(),
+    Reparameterised(),
+    MeanMetric(),
+    PhantomGradient(),
+    EquilibriumPropagation(),
 ]
 
 THEORIES = [

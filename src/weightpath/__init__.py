@@ -19,6 +19,9 @@ _NAMES = {
     "SmoothOffset": "networks.low_tensor_rank",
     "Lift": "networks.lift",
     "rollout": "networks.base",
+    "steady_state": "networks.steady_state",
+    "SteadyState": "networks.steady_state",
+    "SteadySolver": "networks.steady_solver",
     "Integrator": "tasks.filters",
     "RationalFilter": "tasks.filters",
     "DampedOscillator": "tasks.oscillator",
@@ -31,6 +34,7 @@ _NAMES = {
     "FlipFlop": "tasks.flip_flop",
     "EvidenceIntegration": "tasks.evidence",
     "SineGeneration": "tasks.sine",
+    "StaticTargets": "tasks.static",
     "BPTT": "rules.backprop",
     "TruncatedBPTT": "rules.truncated",
     "RTRL": "rules.rtrl",
@@ -39,10 +43,16 @@ _NAMES = {
     "SnAp0": "rules.snap",
     "UORO": "rules.uoro",
     "KFRTRL": "rules.kfrtrl",
+    "EuclideanFixedPoint": "rules.euclidean",
+    "Reparameterised": "rules.reparameterised",
+    "MeanMetric": "rules.mean_metric",
+    "PhantomGradient": "rules.phantom",
+    "EquilibriumPropagation": "rules.equilibrium",
     "Setup": "setup",
     "Trajectory": "trajectory",
     "Record": "learn.record",
     "Guards": "learn.guards",
+    "keep_signs": "learn.dale",
     "loss": "learn.velocity",
     "velocity": "learn.velocity",
     "flow": "learn.flow",
@@ -100,6 +110,7 @@ if TYPE_CHECKING:
     from weightpath.inference.result import Fit
     from weightpath.inference.simulate import simulate_recording
     from weightpath.learn.crossover import phase_diagram
+    from weightpath.learn.dale import keep_signs
     from weightpath.learn.flow import flow
     from weightpath.learn.guards import Guards
     from weightpath.learn.record import Record
@@ -110,10 +121,17 @@ if TYPE_CHECKING:
     from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
     from weightpath.networks.low_tensor_rank import InputNetwork, KnownInput, LowTensorRankRNN, SmoothOffset
     from weightpath.networks.rate import RateRNN
+    from weightpath.networks.steady_solver import SteadySolver
+    from weightpath.networks.steady_state import SteadyState, steady_state
     from weightpath.rule_comparison import compare_rules
     from weightpath.rules.backprop import BPTT
     from weightpath.rules.eprop import EProp
+    from weightpath.rules.equilibrium import EquilibriumPropagation
+    from weightpath.rules.euclidean import EuclideanFixedPoint
     from weightpath.rules.kfrtrl import KFRTRL
+    from weightpath.rules.mean_metric import MeanMetric
+    from weightpath.rules.phantom import PhantomGradient
+    from weightpath.rules.reparameterised import Reparameterised
     from weightpath.rules.rflo import RFLO
     from weightpath.rules.rtrl import RTRL
     from weightpath.rules.snap import SnAp0
@@ -132,5 +150,6 @@ if TYPE_CHECKING:
     from weightpath.tasks.oscillator import DampedOscillator
     from weightpath.tasks.reach import ForceFieldReach
     from weightpath.tasks.sine import SineGeneration
+    from weightpath.tasks.static import StaticTargets
     from weightpath.tasks.teacher import TeacherRNN
     from weightpath.trajectory import Trajectory

@@ -11,7 +11,9 @@ from weightpath._tracing import is_traced
 from weightpath._types import Array, Float, PyTree
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import AbstractLearningRule
+from weightpath.rules.fixed_point_base import AbstractFixedPointRule
 from weightpath.tasks.base import AbstractTask, Batch
+from weightpath.tasks.static import StaticTargets
 
 
 class Setup(eqx.Module):
@@ -22,7 +24,8 @@ class Setup(eqx.Module):
     `jax.vmap` over its arrays (decay, weights, rates) sweeps over problems.
 
     **Raises:** ValueError for an empty or unknown name in `train`, a rate for a frozen weight, a negative or non-finite
-    rate, a network and a task whose numbers of channels or whose time steps do not fit.
+    rate, a network and a task whose numbers of channels or whose time steps do not fit, a rule of fixed points on
+    trials in time, or a rule of trials on static stimuli.
     """
 
     network: AbstractNetwork
@@ -50,9 +53,13 @@ class Setup(eqx.Module):
                 "train them or leave the rates out."
             )
         self.rates = {name: _rate(name, rates.get(name, 1.0)) for name in self.train}
-        _check_fit(network, task)
-        if hasattr(rule, "source") and getattr(network, "w_out", None) is not None:
-            rule.source(network)  # refuses feedback that does not fit, saying which axis
+        if isinstance(task, StaticTargets) or isinstance(rule, AbstractFixedPointRule):
+            _check_static(network, task, rule)
+        else:
+            _check_fit(network, task)
+        source = getattr(rule, "source", None)
+        if source is not None and getattr(network, "w_out", None) is not None:
+            source(network)  # refuses feedback that does not fit, saying which axis
 
     def masked(self, velocity: PyTree) -> PyTree:
         """`velocity` times the rates on trained weights, zero on frozen ones."""
@@ -101,6 +108,36 @@ def _check_fit(network: AbstractNetwork, task: AbstractTask) -> None:
     if noise is not None and dt is not None and not np.isclose(noise.dt, dt, rtol=1e-12):
         raise ValueError(
             f"the network steps by dt={dt} and the task samples its noise at dt={noise.dt}; make them equal."
+        )
+
+
+def _check_static(network: AbstractNetwork, task: AbstractTask, rule: AbstractLearningRule) -> None:
+    """Static stimuli are learned by rules of fixed points and by no others; channels and labels must fit."""
+    if not isinstance(rule, AbstractFixedPointRule):
+        raise ValueError(
+            f"{type(rule).__name__} learns from trials in time, and {type(task).__name__} gives static stimuli; use a "
+            "rule of fixed points (wp.EuclideanFixedPoint, wp.Reparameterised, ...)."
+        )
+    if not isinstance(task, StaticTargets):
+        raise ValueError(
+            f"{type(rule).__name__} learns the fixed points of static stimuli, and {type(task).__name__} gives trials "
+            "in time; use wp.StaticTargets, or a rule of trials (wp.BPTT, ...)."
+        )
+    rule.check_network(network)
+    channels, outputs = network.w_in.shape[1], network.w_out.shape[0]
+    if task.inputs.shape[1] != channels:
+        raise ValueError(
+            f"the task has {task.inputs.shape[1]} inputs, the network {channels} (w_in {network.w_in.shape})."
+        )
+    if task.targets is not None and task.targets.shape[1] != outputs:
+        raise ValueError(
+            f"the task has {task.targets.shape[1]} outputs, the network {outputs} (w_out {network.w_out.shape})."
+        )
+    last = -1 if task.labels is None or is_traced(task.labels) else int(np.max(np.asarray(task.labels)))
+    if last >= outputs:
+        raise ValueError(
+            f"labels go up to {last}, and the network has {outputs} outputs, for labels 0 to {outputs - 1} "
+            f"(w_out {network.w_out.shape}); give w_out a row for each class."
         )
 
 

@@ -22,8 +22,11 @@ from weightpath import (
     outcome_name,
     velocity,
 )
+from weightpath.rules.fixed_point_base import AbstractFixedPointRule
 from weightpath.theory.base import AbstractBound, AbstractReducedDynamics
 
+#: Rules of trials in time; those of fixed points have their contract in `test_fixed_point_contract`.
+TIMED = [rule for rule in RULES if not isinstance(rule, AbstractFixedPointRule)]
 STEPPING = [network for network in NETWORKS if hasattr(network, "w_in") and network.w_in.shape[1] == 1]
 
 
@@ -40,7 +43,7 @@ def refused(rule, network) -> bool:
 #: and their equality with definitions is tested on every network in `test_local_rules`.
 SAMPLED = [
     (rule, network)
-    for rule in RULES
+    for rule in TIMED
     for network in STEPPING
     if isinstance(rule, BPTT) or network is NETWORKS[3] or getattr(network, "scheme", "") == "zoh"
 ]
@@ -90,7 +93,7 @@ def counts_steps(rule) -> bool:
     return isinstance(rule, TruncatedBPTT | SnAp0) or getattr(rule, "trace_decay", None) is not None
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", TIMED, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize(("network", "task"), EXACT)
 def test_exact_cells_answer(rule, network, task):
     setup = Setup(network, task, rule, train=("w_rec", "w_out"))
@@ -112,7 +115,7 @@ def test_exact_cells_answer(rule, network, task):
     np.testing.assert_allclose(slope, -sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(moved)), rtol=1e-4)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+@pytest.mark.parametrize("rule", TIMED, ids=lambda rule: type(rule).__name__)
 @pytest.mark.parametrize(("network", "task"), INEXACT)
 def test_other_cells_name_all_three(rule, network, task):
     with pytest.raises(ValueError, match=type(network).__name__) as caught:

@@ -12,6 +12,7 @@ from weightpath.learn.velocity import exact_loss, missing_exact_form
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.linear import ContinuousLinearRNN, LinearRNN
 from weightpath.setup import Setup
+from weightpath.tasks.static import StaticTargets
 from weightpath.tasks.teacher import is_stationary
 
 #: A rise of the loss by less than this fraction, or below this fraction of a silent network's loss, is rounding.
@@ -33,23 +34,47 @@ class Guards(eqx.Module):
       eigenvalues. None turns it off.
     - `nonfinite`: steps to weights that are not finite (`nonfinite`).
     - `loss_rise`: steps that raise the exact loss (`diverged`); None lets it rise. Needs a setup with an exact loss.
-    - `max_halvings`: how often the rate may be halved in one run.
+    - `max_halvings`: how often the rate may be halved in one run (with `fall_back`: in one step).
 
-    **Raises:** ValueError for another action or a negative number.
+    On static stimuli (`wp.StaticTargets`) a step is tried on the samples it was learned from, all of them or the
+    step's batch, and there is more to guard:
+    - `rise`: the loss may rise up to this factor before `loss_rise` acts.
+    - `unsolved`: steps to weights at which a fixed point is not found (`no_fixed_point`), or exact steps through a
+      singular system (`singular`). None leaves such weights to the next step, which ends the run.
+    - `margin`: `unstable` acts on steps after which some fixed point has an eigenvalue of $G W$ with real part above
+      1 - `margin` (`unstable_recurrence`); None accepts unstable fixed points, which `statistics["stable"]` shows.
+    - `fall_back`: after so many halvings in vain, plain descent takes a step along the gradient instead of the rule's,
+      halved until it passes; the rate then stays as it was. For rules whose mean over a batch need not descend.
+      `statistics["fallen"]` counts such steps.
+
+    **Raises:** ValueError for another action, a negative number or a factor below 1.
     """
 
     unstable: str | None = eqx.field(default="halve", static=True)
     nonfinite: str = eqx.field(default="halve", static=True)
     loss_rise: str | None = eqx.field(default=None, static=True)
     max_halvings: int = eqx.field(default=40, static=True)
+    rise: float = eqx.field(default=1.0, static=True)
+    unsolved: str | None = eqx.field(default="halve", static=True)
+    margin: float | None = eqx.field(default=None, static=True)
+    fall_back: int | None = eqx.field(default=None, static=True)
 
     def __check_init__(self):
-        for name, allowed in (("unstable", True), ("nonfinite", False), ("loss_rise", True)):
+        for name, allowed in (("unstable", True), ("nonfinite", False), ("loss_rise", True), ("unsolved", True)):
             value = getattr(self, name)
             if value not in ("halve", "stop") and not (allowed and value is None):
                 raise ValueError(f'{name} must be "halve" or "stop"{" or None" if allowed else ""}; got {value!r}.')
         if self.max_halvings < 0:
             raise ValueError(f"max_halvings must not be negative; got {self.max_halvings}.")
+        if not 1 <= self.rise < float("inf"):
+            raise ValueError(f"rise is a factor of at least 1; got {self.rise}.")
+        if self.margin is not None and not 0 <= self.margin < float("inf"):
+            raise ValueError(f"margin must not be negative; got {self.margin}.")
+        if self.fall_back is not None and (self.fall_back < 0 or self.loss_rise != "halve"):
+            raise ValueError(
+                f'fall_back is a number of halvings and goes with loss_rise="halve"; got {self.fall_back} and '
+                f"loss_rise={self.loss_rise!r}."
+            )
 
 
 class Pace(eqx.Module):
@@ -65,14 +90,16 @@ class Pace(eqx.Module):
     """Steps that were rejected so far."""
     ground: Float[Array, ""]
     """Rise of the loss that counts as rounding."""
+    fallen: Int[Array, ""]
+    """Steps along the gradient in place of the rule's."""
 
     def moved(self, used: Array, share: Array, rejected: Array) -> "Pace":
         """The pace after a step of the fraction `used`, with `share` from now on."""
-        return Pace(share, self.elapsed + used, self.elapsed, rejected, self.ground)
+        return Pace(share, self.elapsed + used, self.elapsed, rejected, self.ground, self.fallen)
 
     def taken_back(self) -> "Pace":
         """The pace without the last step."""
-        return Pace(self.share, self.earlier, self.earlier, self.rejected, self.ground)
+        return Pace(self.share, self.earlier, self.earlier, self.rejected, self.ground, self.fallen)
 
 
 def checked_guards(
@@ -88,10 +115,18 @@ def checked_guards(
     if max_rel_step is not None and not max_rel_step > 0:
         raise ValueError(f"max_rel_step must be positive; got {max_rel_step}.")
     if isinstance(guards, str) and guards in ("halve", "stop"):
-        guards = Guards(unstable=guards, nonfinite=guards, loss_rise=guards if descends else None)
+        guards = Guards(unstable=guards, nonfinite=guards, loss_rise=guards if descends else None, unsolved=guards)
     if guards is not None and not isinstance(guards, Guards):
         raise ValueError(f'guards must be None, "halve", "stop" or wp.Guards(...); got {guards!r}.')
-    if guards is not None and guards.loss_rise is not None:
+    static = isinstance(setup.task, StaticTargets)
+    if guards is not None and not static and (guards.fall_back, guards.margin, guards.rise) != (None, None, 1.0):
+        raise ValueError(
+            "fall_back, margin and rise guard fixed points of static stimuli (wp.StaticTargets); this task is "
+            f"{type(setup.task).__name__}: leave them out."
+        )
+    if guards is not None and guards.fall_back is not None and not descends:
+        raise ValueError("fall_back takes steps of plain gradient descent; use optax.sgd(rate), or leave it out.")
+    if guards is not None and guards.loss_rise is not None and not static:
         reason = missing_exact_form(setup)
         if reason is not None or not jax.config.read("jax_enable_x64"):
             raise ValueError(f"a guard on loss_rise needs the exact loss in 64-bit mode: {reason or '32-bit mode'}.")
@@ -100,11 +135,11 @@ def checked_guards(
 
 def first_pace(setup: Setup, guards: Guards | None) -> Pace:
     """The pace before the first step."""
-    one, ground = jnp.ones(()), jnp.zeros(())
-    if guards is not None and guards.loss_rise is not None:
+    one, ground, static = jnp.ones(()), jnp.zeros(()), isinstance(setup.task, StaticTargets)
+    if guards is not None and guards.loss_rise is not None and not static:
         silent = eqx.tree_at(lambda value: value.network.w_out, setup, jnp.zeros_like(setup.network.w_out))
         ground = ROUNDING * _exact_loss(silent)
-    return Pace(one, 0 * one, 0 * one, jnp.asarray(0), ground)
+    return Pace(one, 0 * one, 0 * one, jnp.asarray(0), ground, jnp.asarray(0))
 
 
 def guarded_step(
@@ -115,7 +150,9 @@ def guarded_step(
     Where no step passes, the weights are those of `setup`.
     """
     trained, frozen = trained_part(setup)
-    first = pace.share if max_rel_step is None else jnp.minimum(pace.share, _cap(trained, updates, max_rel_step))
+    first = (
+        pace.share if max_rel_step is None else jnp.minimum(pace.share, largest_share(trained, updates, max_rel_step))
+    )
     before = exact_loss(setup) if guards is not None and guards.loss_rise is not None else jnp.zeros(())
 
     def weights(share):
@@ -145,7 +182,7 @@ def guarded_step(
     return after, pace.moved(jnp.where(passed, share, 0.0), kept, rejected), result
 
 
-def _cap(trained: PyTree, updates: PyTree, limit: Array) -> Array:
+def largest_share(trained: PyTree, updates: PyTree, limit: Array) -> Array:
     """The largest fraction of the updates that changes no trained array by more than `limit` of its norm."""
     pairs = zip(jax.tree.leaves(trained), jax.tree.leaves(updates), strict=True)
     ratios = []

@@ -10,8 +10,18 @@ import optax
 
 from weightpath._results import RESULTS
 from weightpath._types import Array, Bool, Float, Int, Key, PyTree
-from weightpath.learn.guards import Guards, Pace, guarded_step
+from weightpath.learn.guards import ROUNDING, Guards, Pace, guarded_step
 from weightpath.learn.integrate import trained_part
+from weightpath.learn.static import (
+    StaticStep,
+    first_size,
+    first_states,
+    is_static,
+    measured,
+    runs_away,
+    static_step,
+)
+from weightpath.learn.static_guards import guarded_static_step
 from weightpath.learn.velocity import exact_loss, exact_velocity
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import Info
@@ -36,6 +46,8 @@ class Progressed(eqx.Module):
     result: RESULTS
     pace: Pace | None = None
     """How fast a guarded run goes; None without guards."""
+    size: Float[Array, ""] | None = None
+    """Norm of the first weights, against which divergence is judged on static stimuli."""
 
 
 def start(
@@ -47,9 +59,17 @@ def start(
 ) -> Progressed:
     """The state before the first step; `first` makes the rule's memory where it is not that of whole trials."""
     trained, _ = trained_part(setup)
-    memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else (first or _first_batch)(setup, key)
     moments = optimiser.init(trained)  # pyright: ignore[reportArgumentType]
-    return Progressed(trained, trained, moments, memory, jnp.asarray(0), scale, RESULTS.successful, pace)
+    zero, good = jnp.asarray(0), RESULTS.successful
+    if is_static(setup):
+        rest = first_states(setup, key)
+        numbers = measured(setup, rest, key, zero)
+        scale = jnp.maximum(numbers["loss"], numbers["silent"])
+        if pace is not None:
+            pace = dataclasses.replace(pace, ground=ROUNDING * numbers["silent"])
+        return Progressed(trained, trained, moments, rest, zero, scale, good, pace, first_size(trained))
+    memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else (first or _first_batch)(setup, key)
+    return Progressed(trained, trained, moments, memory, zero, scale, good, pace)
 
 
 @eqx.filter_jit
@@ -61,8 +81,12 @@ def advance(
     until: Int[Array, ""],
     guards: Guards | None = None,
     max_rel_step: Float[Array, ""] | None = None,
+    rate: Float[Array, ""] | None = None,
 ) -> Progressed:
-    """Learn until step `until`, or until the first failure, after which the last good weights stand."""
+    """Learn until step `until`, or until the first failure, after which the last good weights stand.
+
+    `rate`: that of plain gradient steps, which rules with exact steps need.
+    """
     _, frozen = trained_part(setup)
 
     def unfinished(state):
@@ -70,6 +94,9 @@ def advance(
 
     def body(state):
         here = setup.with_network(eqx.combine(state.trained, frozen))
+        if is_static(setup):
+            found, static = static_step(here, state.rule, key, state.step, rate)
+            return taken(state, here, found, optimiser, guards, max_rel_step, static, rate)
         velocity, memory, info = _velocity(here, state.rule, key, state.step)
         return taken(state, here, (velocity, memory, info), optimiser, guards, max_rel_step)
 
@@ -83,28 +110,41 @@ def taken(
     optimiser: optax.GradientTransformation,
     guards: Guards | None,
     max_rel_step: Float[Array, ""] | None,
+    static: StaticStep | None = None,
+    rate: Float[Array, ""] | None = None,
 ) -> Progressed:
     """The state after a step of the optimiser along the velocity `found`, or after the failure that it shows."""
     velocity, memory, info = found
     moving = trained_part(here.with_network(velocity))[0]
     result = _judged(moving, info, state.scale)
+    if state.size is not None:
+        vast = (result == RESULTS.successful) & runs_away(state.trained, state.size)
+        result = RESULTS.where(vast, RESULTS.diverged, result)
     good = result == RESULTS.successful
     downhill = jax.tree.map(jnp.negative, moving)
     updates, memory_of_optimiser = optimiser.update(downhill, state.optimiser, state.trained)
     if state.pace is None:
         trained, pace, passed = optax.apply_updates(state.trained, updates), None, RESULTS.successful
+    elif static is not None:
+        trained, pace, passed = guarded_static_step(here, updates, state.pace, guards, max_rel_step, static, rate)
     else:
         trained, pace, passed = guarded_step(here, updates, state.pace, guards, max_rel_step)
-    moved = Progressed(trained, state.trained, memory_of_optimiser, memory, state.step + 1, state.scale, passed, pace)
-    stopped = Progressed(
-        state.previous,
-        state.previous,
-        state.optimiser,
-        state.rule,
-        jnp.maximum(state.step - 1, 0),
-        state.scale,
-        result,
-        None if state.pace is None else state.pace.taken_back(),
+    moved = dataclasses.replace(
+        state,
+        trained=trained,
+        previous=state.trained,
+        optimiser=memory_of_optimiser,
+        rule=memory,
+        step=state.step + 1,
+        result=passed,
+        pace=pace,
+    )
+    stopped = dataclasses.replace(
+        state,
+        trained=state.previous,
+        step=jnp.maximum(state.step - 1, 0),
+        result=result,
+        pace=None if state.pace is None else state.pace.taken_back(),
     )
     after = _either(good, moved, stopped)
     if pace is None:

@@ -11,6 +11,7 @@ from weightpath.learn.integrate import trained_part
 from weightpath.rules.backprop import BPTT
 from weightpath.setup import Setup
 from weightpath.tasks.finite import FiniteTarget
+from weightpath.tasks.static_batch import StaticBatch
 from weightpath.tasks.teacher import TeacherTarget
 
 SOLVERS = ("auto", "explicit", "implicit")
@@ -34,6 +35,8 @@ def choose_solver(solver: str, setup: Setup, end: Float[Array, ""], exact: bool)
     if solver != "auto":
         return solver
     target = setup.task.population()
+    if isinstance(target, StaticBatch):
+        return "explicit"
     if isinstance(target, TeacherTarget):
         return _for_teacher(setup, target, end, exact)
     finite = isinstance(target, FiniteTarget)

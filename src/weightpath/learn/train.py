@@ -17,6 +17,7 @@ from weightpath.learn.integrate import trained_part
 from weightpath.learn.online import advance_online, first_streams, trial_loss
 from weightpath.learn.record import Interrupted, Record
 from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
+from weightpath.learn.static import check_static, is_static, measured
 from weightpath.learn.steps import Progressed, advance, recorded_loss, sampled_loss, start
 from weightpath.learn.velocity import check_exact, missing_exact_form
 from weightpath.setup import Setup
@@ -65,6 +66,13 @@ def train(
       error in that bin, mean over streams, and `steps` and `record` count such steps; recorded losses are those of the
       network as it is, on the whole trials to which the step belongs.
 
+    Static stimuli (`wp.StaticTargets`) need a key only where epochs are shuffled. Where every step sees all samples,
+    each solve starts at the last fixed points. `statistics` hold `stable`, the fraction of samples at a stable fixed
+    point, `margin`, the least distance to instability that had to be computed, `unsolved`, the samples without fixed
+    point, and `batch_loss`, which is `loss`. Exact steps (`Reparameterised(exact=True)`) take the rate of a plain
+    optimiser. Runs end as `no_fixed_point`, `singular_gain`, `singular` too, and as `diverged` where the weights run
+    away while the loss levels off.
+
     With `guards` or `max_rel_step`, `statistics` hold `rejected`, the rejected steps so far, and `rate`, the learning
     rate in force (a fraction of the optimiser's own where that has none), and learning time counts the rates that were
     really used.
@@ -79,14 +87,14 @@ def train(
         raise ValueError(f"steps must be at least 1; got {steps}.")
     if update not in ("trial", "step"):
         raise ValueError(f'update must be "trial" or "step"; got {update!r}.')
-    key = _checked_key(setup, key, update)
-    plain = time_per_step(optimiser)
+    plain, static = time_per_step(optimiser), is_static(setup)
+    key = check_static(setup, plain, key, steps, update) if static else _checked_key(setup, key, update)
     rate = plain if learning_rate is None else learning_rate
-    guards = checked_guards(guards, max_rel_step, setup, descends=key is None and plain is not None)
+    guards = checked_guards(guards, max_rel_step, setup, descends=(static or key is None) and plain is not None)
     if guards is None or guards.loss_rise != "halve":
         warn_of_large_steps(setup, rate)
     record = Record(every=-(-steps // 100)) if record is None else record
-    run = _Run(setup, optimiser, key, rate, record, guards, max_rel_step, update == "step")
+    run = _Run(setup, optimiser, key, (plain, rate), record, guards, max_rel_step, update == "step")
     with resolve_progress(progress) as report:
         try:
             for state in run.chunks(steps):
@@ -104,13 +112,16 @@ class _Run:
     """A run in progress: the records so far. Lives within one call of `train`."""
 
     def __init__(
-        self, setup: Setup, optimiser, key: Key | None, rate: float | None, record: Record, guards, limit, online: bool
+        self, setup: Setup, optimiser, key: Key | None, rates: tuple, record: Record, guards, limit, online: bool
     ):
         self.setup, self.optimiser, self.key, self.record = setup, optimiser, key, record
+        plain, rate = rates
+        self.plain = None if plain is None else jnp.asarray(plain)
         self.rate, self.known = 1.0 if rate is None else float(rate), rate is not None
         self.guards, self.limit = guards, None if limit is None else jnp.asarray(float(limit))
         self.guarded = guards is not None or limit is not None
-        self.exact = jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
+        self.static = is_static(setup)
+        self.exact = not self.static and jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
         self.online = online
         self.steps, self.times, self.losses, self.networks, self.statistics = [], [], [], [], []
 
@@ -121,7 +132,10 @@ class _Run:
         self.keep(state)
         for until in [*range(self.record.every, steps, self.record.every), steps]:
             go_on: Callable = advance_online if self.online else advance
-            state = go_on(state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit)
+            end = (self.plain,) if self.static else ()
+            state = go_on(
+                state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit, *end
+            )
             # After a failure the state is the last good one, possibly from before the last record.
             self.drop_from(int(state.step))
             self.keep(state)
@@ -139,11 +153,17 @@ class _Run:
         """Add the present network to the records."""
         network = eqx.combine(state.trained, trained_part(self.setup)[1])
         here, statistics = self.setup.with_network(network), self.record.statistics(network)
-        if self.key is not None:
-            measured = trial_loss if self.online else sampled_loss
-            statistics["batch_loss"] = measured(here, state.rule, self.key, state.step)
+        if self.static:
+            numbers = measured(here, state.rule, self.key, state.step)
+            statistics |= {name: numbers[name] for name in ("stable", "margin", "unsolved")}
+            statistics["batch_loss"] = numbers["loss"]
+        elif self.key is not None:
+            loss = trial_loss if self.online else sampled_loss
+            statistics["batch_loss"] = loss(here, state.rule, self.key, state.step)
         if state.pace is not None:
             statistics |= {"rejected": state.pace.rejected, "rate": self.rate * state.pace.share}
+            if self.guards is not None and self.guards.fall_back is not None:
+                statistics["fallen"] = state.pace.fallen
         self.losses.append(float(recorded_loss(here) if self.exact else statistics["batch_loss"]))
         self.steps.append(int(state.step))
         count = state.step if state.pace is None or not self.known else state.pace.elapsed

@@ -1,25 +1,33 @@
 """Exact loss and velocity of a learning problem, where the expectation over its noise is known."""
 
+from typing import cast
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from weightpath._precision import require_x64
+from weightpath._results import RESULTS
 from weightpath._tracing import is_traced
 from weightpath._types import Array, Float
 from weightpath.learn.stability import unstable_message
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.backprop import expected_loss
 from weightpath.rules.base import Info
+from weightpath.rules.fixed_point_base import AbstractFixedPointRule
 from weightpath.rules.population import NoExactForm
+from weightpath.rules.static_loss import at_rest
 from weightpath.setup import Setup
+from weightpath.tasks.static import StaticTargets
+from weightpath.tasks.static_batch import StaticBatch
 from weightpath.tasks.teacher import is_stationary
 
 
 def loss(setup: Setup) -> Float[Array, ""]:
     r"""Exact loss $L = \tfrac12\langle|y-y^*|^2\rangle$ of the setup's network on its task.
 
-    In the stationary state, and over trials of finite duration for `wp.FiniteTrials`. It is a property of network and
+    In the stationary state, and over trials of finite duration for `wp.FiniteTrials`; for `wp.StaticTargets` the mean
+    loss of all samples at their fixed points. It is a property of network and
     task: which weights are trained, and by which rule, does not matter. Differentiable;
     under `jit` or `vmap` the loss of an unstable network is infinite.
 
@@ -50,12 +58,19 @@ def velocity(setup: Setup) -> AbstractNetwork:
 def exact_velocity(setup: Setup) -> tuple[AbstractNetwork, Info]:
     """Masked velocity in the infinite data limit, and what the rule found on the way."""
     value, info = setup.rule.population(setup.network, setup.task.population())
+    if isinstance(setup.task, StaticTargets):
+        lost = info.result != RESULTS.successful
+        value = jax.tree.map(lambda leaf: jnp.where(lost, jnp.nan, leaf), value)
     return setup.masked(value), info
 
 
 def exact_loss(setup: Setup) -> Float[Array, ""]:
-    """The exact loss; the stationary one is infinite for an unstable network."""
-    return expected_loss(setup.network, setup.task.population())
+    """The exact loss; infinite for an unstable network on a stationary target, and where a fixed point is not found."""
+    target = setup.task.population()
+    if not isinstance(target, StaticBatch):
+        return expected_loss(setup.network, target)
+    rest = at_rest(setup.network, target, None, cast(AbstractFixedPointRule, setup.rule).solver)
+    return jnp.where(rest.result == RESULTS.successful, rest.loss, jnp.inf)
 
 
 _loss = eqx.filter_jit(exact_loss)
@@ -107,6 +122,11 @@ def _evaluated(compiled, setup: Setup, what: str):
 
 def _infinite(setup: Setup) -> str:
     target = setup.task.population()
+    if isinstance(target, StaticBatch):
+        return (
+            "a fixed point was not found, or the rule is not defined there; wp.steady_state says for which sample. "
+            "Reduce the weights, or give the rule another solver=wp.SteadySolver(...)."
+        )
     if not is_stationary(target):
         return "the network grows beyond what 64-bit numbers hold within one trial; reduce the gain or the duration."
     return unstable_message(setup.network, target)

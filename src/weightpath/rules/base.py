@@ -1,6 +1,7 @@
 """What a learning rule owes the rest of the library: a velocity of the weights, sampled or exact."""
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,7 +9,6 @@ import jax.numpy as jnp
 from weightpath._results import RESULTS
 from weightpath._types import Array, Float, Key, PyTree
 from weightpath.networks.base import AbstractNetwork
-from weightpath.tasks.base import Batch
 
 
 class Info(eqx.Module):
@@ -31,14 +31,15 @@ class AbstractLearningRule(eqx.Module):
     A velocity is minus the update $\Delta$ that a rule's formulas subtract: $\theta \leftarrow \theta - \eta\Delta$.
 
     Which weights move and how fast is said by the `Setup`; an optimiser or an ODE solver turns velocity into motion.
+    A batch is a `tasks.base.Batch` of trials, or a `tasks.static_batch.StaticBatch` for rules of fixed points.
     """
 
     @abstractmethod
-    def init(self, network: AbstractNetwork, batch: Batch, key: Key | None) -> PyTree:
+    def init(self, network: AbstractNetwork, batch: Any, key: Key | None) -> PyTree:
         """Whatever the rule carries between updates; None for rules without memory."""
 
     @abstractmethod
-    def update(self, network: AbstractNetwork, batch: Batch, state: PyTree) -> tuple[PyTree, PyTree, Info]:
+    def update(self, network: AbstractNetwork, batch: Any, state: PyTree) -> tuple[PyTree, PyTree, Info]:
         """Velocity on one batch, the rule's new state, and what was found on the way."""
 
     @abstractmethod

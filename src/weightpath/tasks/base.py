@@ -57,8 +57,8 @@ class AbstractTask(eqx.Module):
     """A task: `sample` gives batches, `population` the exact target over which the expectation is known."""
 
     @abstractmethod
-    def sample(self, key: Key, step) -> Batch:
-        """A fresh batch for learning step `step`.
+    def sample(self, key: Key, step) -> Any:
+        """A fresh batch for learning step `step`: a `Batch` of trials, or a `StaticBatch` of static stimuli.
 
         **Raises:** ValueError when the task was made without what sampling needs.
         """
