@@ -10,13 +10,17 @@ from weightpath.plot.fit_weights import (
     training,
     trial_factors,
 )
+from weightpath.plot.landscape import loss_plane, loss_section
+from weightpath.plot.point_maps import bifurcation_diagram, eigenvalue_plane, found_points
 from weightpath.plot.style import axis_label, figure, finish, letter, save_figure, simulated, theory
 
 __all__ = [
     "axis_label",
     "behaviour_correlations",
+    "bifurcation_diagram",
     "counterfactual_shares",
     "data_components",
+    "eigenvalue_plane",
     "eigenvalues",
     "figure",
     "finish",
@@ -25,8 +29,11 @@ __all__ = [
     "flow_change",
     "flow_field",
     "flow_panels",
+    "found_points",
     "inputs",
     "letter",
+    "loss_plane",
+    "loss_section",
     "neuron",
     "projection",
     "rates",

@@ -6,10 +6,10 @@ import numpy as np
 
 from weightpath._results import RESULTS
 from weightpath._types import Bool, Complex, Float, Int
-from weightpath.inference.reading.bifurcations import Bifurcation, bifurcations
-from weightpath.inference.reading.continuation import Carried, carry
-from weightpath.inference.reading.fixed_points import eigenvalues, fixed_points, merged, nearest, starting_points
-from weightpath.inference.reading.in_span import InSpan, SpanFlow
+from weightpath.analysis.branches import joined_branches
+from weightpath.inference.reading.bifurcations import Bifurcation
+from weightpath.inference.reading.fixed_points import fixed_points, starting_points
+from weightpath.inference.reading.in_span import InSpan
 from weightpath.inference.result import Fit
 
 #: Trials at which fixed points are searched for, unless told otherwise.
@@ -78,52 +78,12 @@ def follow(
         raise ValueError(f"trials must be increasing indices from 0 to {len(system.mixing) - 1}; got {trials}.")
     starts = starting_points(system, seed=seed) if starts is None else starts
     flows = [system.at(int(trial), drive, smooth=True) for trial in trials]
-    return _followed(flows, trials, np.asarray(epoch)[trials], starts)
-
-
-def _followed(flows: list[SpanFlow], trials: np.ndarray, epoch: np.ndarray, starts: np.ndarray) -> Branches:
     sets = [fixed_points(flow, starts).points for flow in flows]
-    last = len(flows) - 1
-    for here in range(last):
-        sets[here + 1] = _completed(flows[here], flows[here + 1], sets[here], sets[here + 1])
-    for here in range(last, 0, -1):
-        sets[here - 1] = _completed(flows[here], flows[here - 1], sets[here], sets[here - 1])
-    rows: list[dict[int, int]] = [{0: one} for one in range(len(sets[0]))]
-    ways: list[tuple[list[Carried], list[Carried]]] = []
-    for here in range(last):
-        forth = [carry(flows[here], flows[here + 1], point) for point in sets[here]]
-        back = [carry(flows[here + 1], flows[here], point) for point in sets[here + 1]]
-        ways.append((forth, back))
-        free = set(range(len(sets[here + 1])))
-        for row in [row for row in rows if here in row]:
-            target = nearest(sets[here + 1], forth[row[here]].point) if forth[row[here]].arrived else -1
-            if target in free:
-                row[here + 1] = target
-                free.discard(target)
-        rows += [{here + 1: one} for one in sorted(free)]
-    rows.sort(key=lambda row: (-len(row), min(row)))
-    points, values = _table(flows, sets, rows)
-    return Branches(
-        trials=trials, epoch=epoch, points=points, eigenvalues=values,
-        bifurcations=bifurcations(flows, trials, epoch, rows, sets, ways),
-        result=RESULTS.successful if all(len(one) for one in sets) else RESULTS.no_fixed_point,
-    )  # fmt: skip
-
-
-def _completed(here: SpanFlow, there: SpanFlow, points: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The fixed points known at `there`, and those that the points of `here` are carried to."""
-    carried = [way.point for way in (carry(here, there, point) for point in points) if way.arrived]
-    return merged(np.concatenate([known, *(one[None] for one in carried)])) if carried else known
-
-
-def _table(flows: list[SpanFlow], sets: list[np.ndarray], rows: list[dict[int, int]]):
-    """Points and eigenvalues of every branch."""
-    coords = flows[0].basis.shape[1]
-    points = np.full((len(rows), len(flows), coords), np.nan)
-    values = np.full(points.shape, np.nan + 0j)
-    for here, (flow, found) in enumerate(zip(flows, sets, strict=True)):
-        spectrum = eigenvalues(flow, found)
-        for row, members in enumerate(rows):
-            if here in members:
-                points[row, here], values[row, here] = found[members[here]], spectrum[members[here]]
-    return points, values
+    found = joined_branches(flows, trials.astype(float), sets)
+    numbers = np.asarray(epoch)[trials]
+    events = tuple(
+        Bifurcation(one.kind, one.place, one.branches, bool(numbers[one.interval] != numbers[one.interval + 1]))
+        for one in found.bifurcations
+    )
+    result = RESULTS.successful if found.exists.any(axis=0).all() else RESULTS.no_fixed_point
+    return Branches(trials, numbers, found.points, found.eigenvalues, events, result)
