@@ -24,6 +24,17 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
+
+def pytest_configure(config):
+    """Quick tests compile without most optimisations: two files of many programs take 36 s of processor time, not 53 s.
+
+    Processes that a test starts inherit it. Under another selection, `-m slow` for one, programs are compiled in full.
+    """
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1")
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

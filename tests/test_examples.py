@@ -26,7 +26,7 @@ def test_example_runs(path):
 
 def test_code_of_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     data = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "import numpy as np\n"

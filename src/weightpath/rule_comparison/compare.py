@@ -106,7 +106,7 @@ def compare_rules(
         name: Problem(networks, make_rules(rule, networks, keys), made, names) for name, rule in members.items()
     }
     # Every rule begins before any learns, so that one that refuses the network says so at once.
-    first = draw_batches(task, keys, TRAINING, jnp.arange(every))
+    first = draw_batches(task, keys, jnp.asarray(TRAINING), jnp.arange(every))
     runs = {
         name: _Runs(problem, begin(problem, first, keys, jnp.asarray(rates[name])), keys, task, every)
         for name, problem in problems.items()
@@ -174,4 +174,4 @@ class _Runs:
 
     def draw(self, part: int, first: int) -> DrawnBatches:
         """The batches of `every` steps, always as many, so that all share one program."""
-        return draw_batches(self.task, self.keys, part, first + jnp.arange(self.every))
+        return draw_batches(self.task, self.keys, jnp.asarray(part), first + jnp.arange(self.every))

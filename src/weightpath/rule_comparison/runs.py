@@ -67,8 +67,11 @@ def make_rules(rule: AbstractLearningRule | Callable, networks: AbstractNetwork,
 
 
 @eqx.filter_jit
-def draw_batches(task: AbstractTask, keys: Array, part: int, steps: Int[Array, " step"]) -> DrawnBatches:
-    """The batches of every seed at consecutive `steps`, to learn from (TRAINING) or to test on (HELD_OUT)."""
+def draw_batches(task: AbstractTask, keys: Array, part: Int[Array, ""], steps: Int[Array, " step"]) -> DrawnBatches:
+    """The batches of every seed at consecutive `steps`, to learn from (TRAINING) or to test on (HELD_OUT).
+
+    `part` is an array, so that one program draws both.
+    """
     return jax.vmap(lambda key: draw(task, jax.random.fold_in(key, part), steps))(keys)
 
 

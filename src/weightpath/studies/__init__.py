@@ -45,6 +45,10 @@ STUDIES = Catalogue(
         "mode-dynamics": "weightpath.studies.mode_dynamics:STUDY",
         "local-rules": "weightpath.studies.local_rules:STUDY",
         "rules-on-tasks": "weightpath.studies.rules_on_tasks:STUDY",
+        "fixed-point-regression": "weightpath.studies.fixed_point_regression:STUDY",
+        "fixed-point-images": "weightpath.studies.fixed_point_images:STUDY",
+        "ring-responses": "weightpath.studies.ring_responses:STUDY",
+        "fixed-point-atlas": "weightpath.studies.fixed_point_atlas:STUDY",
         "recorded-bci-learning": "weightpath.studies.recorded_bci_learning:STUDY",
     }
 )
