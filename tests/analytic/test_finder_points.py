@@ -86,7 +86,7 @@ def test_a_point_unstable_as_a_map_is_stable_as_a_flow():
         assert one.unstable_dimension.tolist() == ([1, 1, 2] if one is by_map else [0, 0, 1])  # +-1.732 at zero
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), 0.05])
 def test_512_starts_find_all_27_points_of_three_blocks(noise):
     network = rate(blocks(noise=noise))
     starts = 2 * np.random.default_rng(1).standard_normal((512, 30))
@@ -108,7 +108,7 @@ def test_512_starts_find_all_27_points_of_three_blocks(noise):
         np.testing.assert_allclose(newton.points, found.points, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_default_starts_find_all_27_points_too(seed):
     found = wp.analysis.fixed_points(rate(blocks(noise=0.05)), key=jax.random.key(seed))
     assert len(found) == 27 and found.status.shape == (1, 512)
@@ -239,7 +239,7 @@ def test_a_function_of_the_user_and_its_outlier():
 def test_summary_and_dataset_say_what_was_found():
     found = wp.analysis.fixed_points(rate([[2.0]], [0.54]), np.linspace(-1, 1, 41)[:, None], tau=0.02)
     text = str(found)
-    assert text.startswith("1 fixed points (1 stable) and 1 slow points of the flow found from 41 starts")
+    assert text.startswith("1 fixed point (1 stable) and 1 slow point of the flow found from 41 starts")
     assert "others may exist" in text and "singular" in text
     dataset = found.to_dataset()
     assert dataset.attrs["dynamics"] == "flow" and dict(dataset.sizes)["found"] == 2

@@ -128,7 +128,7 @@ class FixedPoints:
         told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         stable = int(np.sum(self.fixed & self.stable))
         head = (
-            f"{int(self.fixed.sum())} fixed points ({stable} stable) and {int(self.slow.sum())} slow points of the "
+            f"{_counted(self.fixed, 'fixed point')} ({stable} stable) and {_counted(self.slow, 'slow point')} of the "
             f"{self.dynamics} found from {self.status.size} starts ({told}); others may exist"
         )
         unit = "step" if self.dynamics == "map" else "tau"
@@ -146,3 +146,9 @@ class FixedPoints:
                 f"  {', '.join(notes)}".rstrip()
             )
         return "\n".join([*lines, f"margin: {'1 - ' if self.dynamics == 'map' else '-'}{lead}"])
+
+
+def _counted(which: np.ndarray, word: str) -> str:
+    """How many there are, in words."""
+    count = int(which.sum())
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from weightpath._results import RESULTS
 from weightpath._types import Array, Float, PyTree
 from weightpath.networks.base import AbstractNetwork
-from weightpath.networks.steady_adjoint import adjoint
 from weightpath.networks.steady_solver import SteadySolver
 from weightpath.rules.base import Info
 from weightpath.rules.fixed_point_base import (
@@ -60,7 +59,8 @@ class MeanMetric(AbstractFixedPointRule):
 
     def factors(self, network: AbstractNetwork, batch: StaticBatch, rest: AtRest) -> Factors:
         """Those of the gradient, which the metric turns."""
-        return Factors(adjoint(network, rest.steady, rest.errors, self.solver), rest.steady.rates, RESULTS.successful)
+        ahead = _ahead(network.w_rec, rest.steady.slopes)
+        return Factors(_sensitivity(ahead, rest), rest.steady.rates, RESULTS.successful)
 
     def update(self, network: AbstractNetwork, batch: StaticBatch, state: PyTree) -> tuple[PyTree, PyTree, Info]:
         """Velocity at the fixed points of the batch; `Info.residual` is that of the conjugate gradients."""
@@ -74,24 +74,32 @@ class MeanMetric(AbstractFixedPointRule):
         return self._solved(network, batch, rest)[:2]
 
     def _solved(self, network, batch, rest: AtRest) -> tuple[AbstractNetwork, RESULTS, Array]:
-        gradient = outer_products(network, batch, rest, self.factors(network, batch, rest))
-        left, right = metric_parts(self.parameter, network.w_rec, rest.steady.slopes)
-        outer, inner = jnp.mean(left, axis=0), jnp.mean(right, axis=0)
+        # One factorisation a sample gives the metric and the adjoint.
+        ahead = _ahead(network.w_rec, rest.steady.slopes)
+        factors = Factors(_sensitivity(ahead, rest), rest.steady.rates, RESULTS.successful)
+        gradient = outer_products(network, batch, rest, factors)
+        left, right = _parts(self.parameter, ahead, network.w_rec, rest.steady.slopes)
+        outer, inner = jnp.linalg.inv(jnp.stack([jnp.mean(left, axis=0), jnp.mean(right, axis=0)]))
+
+        samples, units, _ = left.shape
+        # The sum over samples as two plain products of matrices.
+        side, below = (jnp.moveaxis(part, 0, 1).reshape(units, samples * units) for part in (right, left))
 
         def operator(change):
-            return jnp.mean(left @ change @ right, axis=0)
+            turned = jnp.moveaxis((change @ side).reshape(units, samples, units), 0, 1)
+            return below @ turned.reshape(samples * units, units) / samples
 
         def near(change):
-            return jnp.linalg.solve(outer, jnp.linalg.solve(inner, change.T).T)
+            return outer @ change @ inner
 
         change, _ = jax.scipy.sparse.linalg.cg(
             operator, gradient.w_rec, tol=self.tolerance, maxiter=self.max_steps, M=near
         )
         size = jnp.linalg.norm(gradient.w_rec)
         residual = jnp.linalg.norm(operator(change) - gradient.w_rec) / jnp.where(size > 0, size, 1.0)
-        moved = {"w_in": jnp.linalg.solve(outer, gradient.w_in)}
+        moved = {"w_in": outer @ gradient.w_in}
         if (bias := getattr(gradient, "bias", None)) is not None:
-            moved["bias"] = jnp.linalg.solve(outer, bias)
+            moved["bias"] = outer @ bias
         dead = (self.parameter == "A") & jnp.any(rest.steady.slopes == 0)
         result = RESULTS.where(dead, RESULTS.singular_gain, RESULTS.successful)
         return shaped_like(network, w_rec=change, **moved, **readout_velocity(rest)), result, residual
@@ -101,8 +109,22 @@ def metric_parts(
     parameter: str, weights: Float[Array, "post pre"], slopes: Float[Array, "trial unit"]
 ) -> tuple[Float[Array, "trial unit unit"], Float[Array, "trial unit unit"]]:
     r"""$P_k^\top P_k$ and $Q_k Q_k^\top$ of every sample."""
+    return _parts(parameter, _ahead(weights, slopes), weights, slopes)
+
+
+def _ahead(weights: Float[Array, "post pre"], slopes: Float[Array, "trial unit"]) -> Float[Array, "trial unit unit"]:
+    """$B'_k = (1 - W G_k)^{-1}$."""
     one = jnp.eye(weights.shape[0], dtype=weights.dtype)
-    ahead = jnp.linalg.inv(one - weights * slopes[:, None, :])
+    return jnp.linalg.inv(one - weights * slopes[:, None, :])
+
+
+def _sensitivity(ahead: Float[Array, "trial unit unit"], rest: AtRest) -> Float[Array, "trial unit"]:
+    r"""$\lambda_k = G_k (1 - W^\top G_k)^{-1} e_k = B_k'^\top G_k e_k$, the gradient by the net input."""
+    return jnp.einsum("kij,ki->kj", ahead, rest.steady.slopes * rest.errors)
+
+
+def _parts(parameter: str, ahead: Array, weights: Array, slopes: Array) -> tuple[Array, Array]:
+    one = jnp.eye(weights.shape[0], dtype=weights.dtype)
     if parameter == "A":
         response = slopes[:, :, None] * ahead
         return jnp.swapaxes(response, 1, 2) @ response, response @ jnp.swapaxes(response, 1, 2)
