@@ -11,7 +11,7 @@ OUTLIER = wp.theory.Outlier()
 TIME = np.linspace(0.0, 4.0, 9)
 
 
-@pytest.mark.parametrize("train", [BOTH, ALL])
+@pytest.mark.parametrize("train", [pytest.param(BOTH, marks=pytest.mark.slow), ALL])
 def test_exact_for_a_rank_one_start(train):
     setup = rank_one(0.2, units=12, kappa=0.9, readout=0.2, outlier=0.1, train=train)
     comparison = wp.compare(OUTLIER, wp.flow(setup, TIME, rtol=1e-10, atol=1e-12))
@@ -39,6 +39,7 @@ def test_random_start_is_predicted_to_second_order_in_the_gain():
     np.testing.assert_allclose(errors[0] / errors[1], 4.0, rtol=0.35)
 
 
+@pytest.mark.slow  # twin: test_train_to_flow's first order
 def test_finer_gradient_steps_approach_the_theory_at_first_order():
     setup, errors = rank_one(0.3, units=3), []
     for rate in (0.02, 0.01):

@@ -17,7 +17,7 @@ PAIR = theory.ConjugatePair()
 RATES = {"w_rec": 0.6, "w_out": 2.0}
 
 
-@pytest.mark.parametrize("target", [(0.2, 1.0, 1.0, 0.0), (0.3, 1.1, 0.8, -0.5)])
+@pytest.mark.parametrize("target", [pytest.param((0.2, 1.0, 1.0, 0.0), marks=pytest.mark.slow), (0.3, 1.1, 0.8, -0.5)])
 @pytest.mark.parametrize("rate", [pytest.param(0.7, marks=pytest.mark.slow), 1.0, 1.6])
 def test_linear_system_is_the_jacobian_of_the_pair(target, rate):
     setup = two_units(target[0], target[1], cosine=target[2], sine=target[3], kappa=1.7, rates=RATES)
@@ -47,6 +47,7 @@ def test_weights_do_not_depend_on_when_the_plateau_is_reached():
     assert gaps[0] < 1e-3 and gaps[1] < 1e-4 and gaps[2] < 1e-6
 
 
+@pytest.mark.slow  # twin: the table of test_pair, and test_swept_starts below
 def test_start_in_a_plane_is_its_own_problem():
     setup = in_plane(9, [0, 0, 0, 0, 0, 1e-4])
     found = theory.escape(setup)

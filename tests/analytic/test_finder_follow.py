@@ -26,6 +26,7 @@ def test_pitchfork_of_the_scalar_network_at_one():
     assert found.to_dataset().attrs["result"] == "successful" and "pitchfork at 1" in str(found)
 
 
+@pytest.mark.slow  # twin: test_around_a_fold_lies_the_partner
 def test_one_start_finds_all_of_a_hysteresis_behind_its_folds():
     """The upper branch ends at a fold; around it lies the middle one, around its other fold the lower one."""
     network = wp.RateRNN([[2.0]], [[1.0]], [[1.0]], leak=1.0)

@@ -90,7 +90,7 @@ def test_the_reference_values_of_short_and_long_trials():
     np.testing.assert_allclose(wp.loss(endless), 0.64722, atol=5e-6)
 
 
-@pytest.mark.parametrize("case", ["discrete, two channels", "zoh"])
+@pytest.mark.parametrize("case", ["discrete, two channels", pytest.param("zoh", marks=pytest.mark.slow)])
 def test_batches_have_this_loss_on_average(case):
     """Monte Carlo through the step-by-step run of the network: within 4 standard errors, known to 2 percent."""
     noise = wp.WhiteNoise(6.0, 0.2, 4000)

@@ -53,6 +53,7 @@ def test_reference_table_of_the_oscillator():
     assert np.abs(eigenvalues - (0.70474213 + 0.98581484j)).min() < 1e-5
 
 
+@pytest.mark.slow  # twin: test_compare's rank-one starts of 12 units
 def test_small_start_reduces_exactly_to_one_unit():
     """W0 = v0 = 0: the flow of 20 units is that of one."""
     time, tight = [0.5, 1.0, 1.5, 2.0, 4.0], {"rtol": 1e-10, "atol": 1e-12}
@@ -81,6 +82,7 @@ def test_implicit_flow_equals_the_two_dimensional_system():
     assert np.abs(1 - path.networks.w_rec[:, 0, 0] - expected[1]).max() < 1e-7
 
 
+@pytest.mark.slow  # twin: test_recurrent_only has the same table and end
 @pytest.mark.filterwarnings("ignore:w_rec learns alone")
 def test_recurrent_weights_alone():
     """v parallel to u ends at c = c* sqrt(A)/(2 - sqrt(A)); v across u follows the reversal-symmetric pair of poles."""

@@ -68,6 +68,14 @@ def test_stopping_keeps_the_last_good_weights(beyond):
         wp.train(setup, optax.sgd(rate), 80, guards="stop")
 
 
+def test_a_step_into_instability_stops_by_name():
+    only = wp.Guards(unstable="stop", loss_rise=None)
+    run = wp.train(integrate(0.2), optax.sgd(0.6), 40, guards=only, record=wp.Record(every=1), throw=False)
+    assert run.result == wp.RESULTS.unstable and len(run) < 41
+    assert np.all(np.isfinite(run.loss)) and np.all(run.w_rec < 1)
+
+
+@pytest.mark.slow  # twin: the test above; halving into stability is also asked with Adam below
 def test_steps_into_instability_are_refused_by_name():
     setup, optimiser = integrate(0.2), optax.sgd(0.6)
     free = wp.train(setup, optimiser, 40, record=wp.Record(every=1), throw=False)

@@ -37,6 +37,7 @@ def test_the_phase_diagram_against_the_flow():
     np.testing.assert_allclose(change / 0.5, cell.richness.item(), rtol=1e-3)
 
 
+@pytest.mark.slow  # twin: one copy against the reference above
 def test_two_copies_against_the_reference():
     network = infinite(0.3, 3, read_in_norm=1.0, readout="random", readout_norm=0.8)
     assert network.w_rec.shape == (30, 30) and not np.any(network.w_out @ network.w_in)

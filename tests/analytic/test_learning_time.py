@@ -1,5 +1,6 @@
 """Learning times, largest stable learning rates and steps of gradient descent against tables and closed forms."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -131,12 +132,13 @@ class TestLargestRate:
         """Just below, the end point attracts; just above, a start beside it is driven away."""
         setup = rank_one(0.3, kappa=0.9, readout=0.2, train=train)
         end, edge = OUTLIER.endpoint(setup), theory.lr_max(setup)
+        field = jax.jit(lambda coords: OUTLIER.vector_field(0.0, coords, setup))
         for factor, attracted in ((0.95, True), (1.05, False)):
             coords = end + 1e-6 * jnp.zeros(3).at[jnp.array(OUTLIER.moving(setup))].set(1.0)
-            start = distance = jnp.linalg.norm(OUTLIER.vector_field(0.0, coords, setup))
+            start = np.linalg.norm(field(coords))
             for _ in range(120):
-                coords = coords + factor * edge * OUTLIER.vector_field(0.0, coords, setup)
-            distance = jnp.linalg.norm(OUTLIER.vector_field(0.0, coords, setup))
+                coords = coords + factor * edge * field(coords)
+            distance = np.linalg.norm(field(coords))
             assert bool(distance < 0.1 * start) == attracted
 
 

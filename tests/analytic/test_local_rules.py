@@ -87,7 +87,12 @@ CASES = [
 
 @pytest.mark.parametrize(
     ("rule", "name", "settings", "kind"),
-    [(rule, name, settings, kind) for rule, name, settings, kinds in CASES for kind in kinds],
+    # A continuous network steps as a linear rate network does: one rule on it is quick.
+    [
+        pytest.param(rule, name, settings, kind, marks=[pytest.mark.slow] * (kind == "continuous" and name != "rflo"))
+        for rule, name, settings, kinds in CASES
+        for kind in kinds
+    ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_each_rule_is_its_definition(rule, name, settings, kind):

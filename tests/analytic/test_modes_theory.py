@@ -84,6 +84,7 @@ def _see(modes, moved, setup):
     return start, velocity, reduced, modes.measure(moved, setup), modes.loss(start, setup)
 
 
+@pytest.mark.slow  # twin: every mode's velocity above
 def test_flow_of_a_network_is_the_flow_of_its_modes():
     setup = aligned()
     trajectory = wp.flow(setup, np.linspace(0, 6, 4))

@@ -52,6 +52,7 @@ def test_discrete_steps_settle_just_below_the_limit_and_not_above(rule, mode):
     assert left[0] < 1e-8 and left[1] > 1e-4
 
 
+@pytest.mark.slow  # twins: TestEndpoint in test_modes_theory; TestNever in test_learning_time
 def test_without_an_end_point_there_is_no_limit():
     assert np.isnan(theory.lr_max(setup(wp.BPTT(), "w_out")))
     assert theory.learning_time(setup(wp.BPTT(), "w_out"), 0.01) == np.inf

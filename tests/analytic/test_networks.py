@@ -86,8 +86,8 @@ def test_the_two_rate_forms_are_one_network_in_two_coordinates(getkey):
 
 
 def test_gaussian_weights_have_their_moments(getkey):
-    network = gaussian(getkey(), 400, gain=0.7, read_in_norm=2.0, readout="random", readout_norm=0.5)
-    entries = np.asarray(network.w_rec).ravel() * np.sqrt(400)
+    network = gaussian(getkey(), 200, gain=0.7, read_in_norm=2.0, readout="random", readout_norm=0.5)
+    entries = np.asarray(network.w_rec).ravel() * np.sqrt(200)
     # Standard error of the variance of n Gaussian entries is sqrt(2/n) of it: 5 of them.
     assert abs(entries.var() / 0.49 - 1) < 5 * np.sqrt(2 / entries.size)
     np.testing.assert_allclose([np.linalg.norm(network.w_in), np.linalg.norm(network.w_out)], [2.0, 0.5], rtol=1e-12)

@@ -93,6 +93,7 @@ def test_path_against_scipy(train):
     np.testing.assert_allclose(theory.solve(OUTLIER, setup, time).coords, expected, atol=1e-8)
 
 
+@pytest.mark.slow  # twins: test_path_against_scipy and test_very_stiff_path
 def test_implicit_and_explicit_solvers_agree():
     setup = OUTLIER.reduced(rank_one(0.05))
     numbers = (OUTLIER.start(setup), jnp.linspace(0.0, 2.0, 5), jnp.asarray(1e-9), jnp.asarray(1e-12))
@@ -234,6 +235,7 @@ def test_one_compiled_program_for_all_values_and_sizes():
     assert _solve._cached._cache_size() == before
 
 
+@pytest.mark.slow  # twin: test_flow's flows of a batch of problems
 def test_sweep_over_decays_by_vmap():
     decays, time = jnp.array([0.2, 0.3, 0.5]), jnp.linspace(0.0, 3.0, 5)
     swept = jax.vmap(lambda decay: OUTLIER.predict(rank_one(decay), time))(decays)

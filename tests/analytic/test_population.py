@@ -34,7 +34,14 @@ def test_reference_table_of_loss_and_gradient(name, loss, w_rec, entry, w_in, w_
     assert np.linalg.norm(velocity.w_out) == pytest.approx(w_out, rel=1e-8)
 
 
-@pytest.mark.parametrize(("name", "units"), [*((name, 6) for name in TARGETS), ("exponential", 1)])
+#: Several poles in several channels, and one unit; the others are of their kind, and in the table above.
+SLOW = ("exponential", "oscillator", "defective")
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [*(pytest.param(name, 6, marks=[pytest.mark.slow] * (name in SLOW)) for name in TARGETS), ("exponential", 1)],
+)
 def test_loss_and_gradient_equal_autodiff_of_kronecker_solves(name, units):
     target = TARGETS[name].population()
     weights = gaussian(units, units, 0.5, (target.drive.shape[1], target.output.shape[0]))
@@ -97,7 +104,13 @@ def test_rates_multiply_and_frozen_weights_stand_still():
     assert not np.any(found.w_in) and not np.any(found.w_out)
 
 
-@pytest.mark.parametrize("task", [TARGETS["several"], wp.Integrator(0.3, dt=0.5)], ids=["continuous", "discrete"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(TARGETS["several"], id="continuous"),
+        pytest.param(wp.Integrator(0.3, dt=0.5), id="discrete", marks=pytest.mark.slow),
+    ],
+)
 def test_first_and_second_derivatives_of_the_loss(task):
     """wp.loss is differentiable: its gradient is minus the velocity, and the derivative of the velocity its Hessian."""
     target = task.population()

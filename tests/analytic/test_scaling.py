@@ -35,8 +35,16 @@ def test_the_output_is_the_same(raw, scaling, divisor):
     np.testing.assert_allclose(wp.loss(converted), wp.loss(as_read), rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["half", "full", "relative"])
-@pytest.mark.parametrize(("scaling", "divisor"), [("mean_field", 1.0), ("standard", np.sqrt(N)), ("custom", 3.7)])
+#: Every scaling and every loss once; all nine together are slow.
+QUICK = {("mean_field", "half"), ("standard", "full"), ("custom", "relative")}
+PAIRS = [
+    pytest.param(scaling, divisor, loss, marks=[] if (scaling, loss) in QUICK else pytest.mark.slow)
+    for scaling, divisor in (("mean_field", 1.0), ("standard", np.sqrt(N)), ("custom", 3.7))
+    for loss in ("half", "full", "relative")
+]
+
+
+@pytest.mark.parametrize(("scaling", "divisor", "loss"), PAIRS)
 def test_the_velocity_is_that_of_the_raw_coordinates(raw, scaling, divisor, loss):
     # Gradient descent on the raw weights, by autodiff of the raw loss, mapped to canonical coordinates by hand.
     energy = 1 / (2 * DECAY)

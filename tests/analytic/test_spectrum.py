@@ -80,6 +80,7 @@ class TestOutliers:
                 weights = np.asarray(setup.network.w_rec) + size * np.outer(direction, direction)
                 assert not spectrum(wp.ContinuousLinearRNN(weights, direction, direction)).outlier.any()
 
+    @pytest.mark.slow  # twin: test_projected's outlier of the whole
     def test_projected_trajectory_carries_the_disk(self):
         trajectory = wp.flow(random_start(80, 0.1, seed=1), np.linspace(0, 4, 9), project=3)
         found = spectrum(trajectory)

@@ -104,6 +104,7 @@ def test_starts_that_teach_nothing_are_named():
         check_start(cases.setup(RFLO, student=cases.unstable(cases.STUDENT, 1.1)))
 
 
+@pytest.mark.slow  # twin: test_teacher_population's mean of sampled updates
 def test_exact_and_sampled_training_run_under_a_local_rule():
     exact = wp.train(cases.setup(RFLO, 6), optax.sgd(0.02), 40, record=wp.Record(every=40))
     task = wp.TeacherRNN(cases.TEACHER, 6, trials=400)
@@ -137,6 +138,7 @@ def mode_setup(rule, horizon=None, loss="final", start=(0.3, 0.2, 0.1), teacher=
     return wp.Setup(student, wp.TeacherRNN(taught, horizon, loss), rule, train=ALL)
 
 
+@pytest.mark.slow  # twin: test_modes_paths, where a path ends so by the same name
 def test_a_flow_that_leaves_the_stable_region_ends_there_by_name():
     hat, decay, star, start = -0.5, 0.5, 0.8, (0.8, 0.8, 0.8)
     setup = mode_setup(wp.RFLO([[hat]], trace_decay=decay), start=start, teacher=(1.0, 1.0, star))

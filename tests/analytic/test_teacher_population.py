@@ -208,7 +208,7 @@ def test_what_has_no_exact_form_names_rule_network_and_target():
         wp.velocity(wp.Setup(slow, wp.TeacherRNN(cases.TEACHER, 5), wp.BPTT(), train=ALL))
 
 
-@pytest.mark.parametrize("loss", ["final", "sequence"])
+@pytest.mark.parametrize("loss", [pytest.param("final", marks=pytest.mark.slow), "sequence"])
 def test_population_is_the_mean_of_sampled_updates(loss):
     trials, horizon = 2000, 6
     task = wp.TeacherRNN(cases.TEACHER, horizon, loss, trials=1)

@@ -49,29 +49,44 @@ SAMPLED = [
 ]
 
 
+PROGRAMS = {}
+
+
+def program_of(rule, network):
+    """A compiled function of the seed, shared by the tests of a cell: what `update` gives on that seed's batch."""
+
+    def of_seed(seed):
+        batch = Integrator(0.3, noise=NOISE).sample(jax.random.key(0), seed)
+        moved, _, info = rule.update(network, batch, rule.init(network, batch, jax.random.key(1)))
+        return moved, info
+
+    return PROGRAMS.setdefault((id(rule), id(network)), eqx.filter_jit(of_seed))
+
+
 @pytest.mark.parametrize(("rule", "network"), SAMPLED, ids=lambda value: type(value).__name__)
 class TestSampledVelocity:
     def test_structure_and_finiteness(self, rule, network):
         if refused(rule, network):
             return
-        batch = Integrator(0.3, noise=NOISE).sample(jax.random.key(0), 0)
-        state = rule.init(network, batch, jax.random.key(1))
-        moved, _, info = eqx.filter_jit(rule.update)(network, batch, state)
+        moved, info = program_of(rule, network)(jnp.asarray(0))
         for leaf, change in zip(jax.tree.leaves(network), jax.tree.leaves(moved), strict=True):
             assert leaf.shape == change.shape and bool(jnp.all(jnp.isfinite(change)))
         assert bool(jnp.isfinite(info.loss)) and outcome_name(info.result) == "successful"
 
-    def test_vmap_over_seeds(self, rule, network):
-        if refused(rule, network):
-            return
-        task = Integrator(0.3, noise=NOISE)
 
-        def of_seed(seed):
-            batch = task.sample(jax.random.key(0), seed)
-            return rule.update(network, batch, rule.init(network, batch, jax.random.key(1)))[0].w_rec
+#: Every rule on one network; the others are slow, and `test_networks` maps each of them over trials.
+MAPPED = [
+    pytest.param(rule, network, marks=[] if network is NETWORKS[3] else pytest.mark.slow)
+    for rule, network in SAMPLED
+    if isinstance(rule, BPTT) or getattr(network, "scheme", "euler") == "euler"
+]
 
-        batched = jax.jit(jax.vmap(of_seed))(jnp.arange(3))
-        np.testing.assert_allclose(batched[2], jax.jit(of_seed)(2), rtol=1e-10, atol=1e-13)
+
+@pytest.mark.parametrize(("rule", "network"), MAPPED, ids=lambda value: type(value).__name__)
+def test_velocities_vmap_over_seeds(rule, network):
+    one = program_of(rule, network)
+    batched = jax.jit(jax.vmap(lambda seed: one(seed)[0].w_rec))(jnp.arange(3))
+    np.testing.assert_allclose(batched[2], one(jnp.asarray(2))[0].w_rec, rtol=1e-10, atol=1e-13)
 
 
 #: Which cells rule x network x task have an exact population form. The catalogue's feedback reaches four units.

@@ -77,6 +77,7 @@ def test_left_out_trials_are_predicted_as_by_a_masked_fit(recording, tables, set
     )
 
 
+@pytest.mark.slow  # twin: left-out trials without offsets above
 def test_offsets_of_left_out_trials_are_predicted(recording, tables):
     X, y = tables
     train = np.arange(20) % 2 == 0

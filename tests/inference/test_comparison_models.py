@@ -32,7 +32,8 @@ def fitted(truth, changes, mask=None, iterations=400, **settings):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", ["full", pytest.param("per_trial_full", marks=pytest.mark.slow)])
+@pytest.mark.slow  # twins: the mean of such weights and the trajectory of directions below; test_dense
+@pytest.mark.parametrize("changes", ["full", "per_trial_full"])
 def test_unconstrained_weights(truth, changes):
     """Of full rank, the same for all trials or not, and the networks of the trajectory are those of the fit."""
     fit = fitted(truth, changes)
@@ -44,6 +45,7 @@ def test_unconstrained_weights(truth, changes):
     np.testing.assert_allclose(outputs[:-1], fit.predict([4])[0, 1:], atol=1e-12)
 
 
+@pytest.mark.slow  # twin: test_inputs_of_trials against fixed
 def test_unconstrained_weights_hold_those_of_low_rank(truth):
     """More freedom explains the training entries no worse: full against fixed, per trial against low tensor rank."""
     train = {changes: fitted(truth, changes).score() for changes in ("fixed", "full", "trial", "per_trial_full")}

@@ -48,6 +48,7 @@ def test_scores_are_those_of_the_mean_of_single_fits(tmp_path):
     assert list((tmp_path / "made").glob("*.npz"))
 
 
+@pytest.mark.slow  # twin: test_crossval_more's bits per spike of counts
 @pytest.mark.filterwarnings("ignore")
 def test_counts_are_compared_in_bits():
     recording = made(counted=True)

@@ -89,6 +89,7 @@ def test_finished_fits_are_not_fitted_again(scores, recording, kept, monkeypatch
     assert again.to_dataset().identical(scores.to_dataset())
 
 
+@pytest.mark.slow  # twins: test_uncertainty, test_fit_resume; finished fits above
 def test_interrupted_and_resumed_equals_uninterrupted(scores, recording, tmp_path):
     """A KeyboardInterrupt in the middle, then the same call on one thread: bit for bit the same."""
 
@@ -148,6 +149,10 @@ def test_dataset_and_table(scores, tmp_path):
     table = scores.table()
     assert table.index("Whole trials held out") < table.index("Parts of trials held out")
     assert f"{scores.r2('blocks', 'tuned smoother'):.4f}" in table
+
+
+def test_cross_validation_on_disk(scores, tmp_path):
+    assert wp.load(wp.save(scores, tmp_path / "scores.npz")).table() == scores.table()
 
 
 def made_up(r2, noise=0.0):
@@ -222,6 +227,7 @@ def test_what_would_stop_a_control_stops_the_call_before_the_first_fit(recording
         wp.cross_validate(smooth, wp.Recording(recording.values[:3]), schemes="even", iterations=2)
 
 
+@pytest.mark.slow  # twin: test_fit_bad_input's loss that is not finite
 def test_fits_that_met_numbers_that_are_not_finite_are_named(recording):
     scores = wp.cross_validate(model(1), recording, schemes="even", iterations=5, learning_rate=1e30, controls=False)
     assert any("stopped at numbers that are not finite (*), lower the learning rate: ltr, rank 1" in note
@@ -229,6 +235,7 @@ def test_fits_that_met_numbers_that_are_not_finite_are_named(recording):
     assert np.isfinite(scores.r2("even", "ltr, rank 1"))
 
 
+@pytest.mark.slow  # twin: notes of fits that are not settled above
 def test_what_fits_say_of_the_data_is_kept(recording):
     few = wp.Recording(recording.values[:10], condition=recording.condition[:10])
     scores = wp.cross_validate(model(2), few, schemes="even", iterations=2, controls=False)

@@ -85,6 +85,7 @@ def test_what_cannot_be_fitted_is_left_out_of_all_and_refused_by_name():
         allowed(asked("per_trial"), check)
 
 
+@pytest.mark.slow  # twin: test_ceiling
 def test_ceiling_stands_below_the_scores_and_thin_masks_are_noted():
     recording = tiny()
     few = np.zeros(recording.shape, bool)

@@ -60,13 +60,17 @@ def test_a_batch_is_a_problem_of_some_trials():
     assert not np.array_equal(other.data, found.data)
 
 
-@pytest.mark.parametrize("settings", [dict(batch_trials=9, trial_dropout=0.0), dict(batch_trials=None)])
+#: A batch is a problem of some trials, as the test above says; dropout is the harder of the two.
+BATCH = pytest.param(dict(batch_trials=9, trial_dropout=0.0), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("settings", [BATCH, dict(batch_trials=None)])
 def test_gradients_of_draws_are_unbiased(settings):
     """Their mean over many draws against the gradient over all trials, within four standard errors."""
     arrangement, parameters, problem = prepared(replace(MODEL, process_noise=0.0, **settings))
     layout, full = arrangement.layout, replace(arrangement.layout, batch=None, dropout=False)
     slope = jax.grad(objective, has_aux=True)
-    exact = slope(parameters, problem, jnp.asarray(1e-3), full)[0].post
+    exact = jax.jit(slope, static_argnums=3)(parameters, problem, jnp.asarray(1e-3), full)[0].post
 
     def one(iteration):
         drawn, _ = draw(jax.random.key(1), iteration, parameters, problem, layout)

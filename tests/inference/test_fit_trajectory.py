@@ -117,8 +117,3 @@ def test_comparison_on_disk(tmp_path):
     np.testing.assert_array_equal(again.error, given.error)
     assert (again.coords, again.reason) == (coords, "a reason") and again.result == result
     np.testing.assert_array_equal(wp.load(wp.save(given, tmp_path / "comparison.nc")).error, given.error)
-
-
-def test_cross_validation_on_disk(one, tmp_path):
-    scores = wp.cross_validate(one.model, recording(), schemes="even", iterations=5, controls=False)
-    assert wp.load(wp.save(scores, tmp_path / "scores.npz")).table() == scores.table()

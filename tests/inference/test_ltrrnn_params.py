@@ -33,7 +33,7 @@ training_iterations: 20
 """
 
 
-def test_a_file_becomes_a_model_and_a_fit(tmp_path):
+def test_a_file_becomes_a_model_and_settings_of_a_fit(tmp_path):
     path = tmp_path / "parameters.yaml"
     path.write_text(FILE)
     found = from_ltrrnn_params(path, bins=41)
@@ -49,10 +49,17 @@ def test_a_file_becomes_a_model_and_a_fit(tmp_path):
     assert (model.input_penalty, model.activity_penalty, model.trial_dropout) == (0.02, 0.02, 0.1)
     assert found.fit == dict(seed=7, iterations=20, learning_rate=0.005) and found.test_fraction == 0.15
     assert any("prior_weight=0" in note for note in found.notes)
+
+
+@pytest.mark.slow  # twin: test_ode_inputs fits such a model
+def test_that_model_is_fitted(tmp_path):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(FILE)
+    found = from_ltrrnn_params(path, bins=41)
     rng = np.random.default_rng(0)
     recording = wp.Recording(rng.normal(size=(12, 8, 31)), condition=np.arange(12) % 2)
     with pytest.warns(UserWarning):
-        fit = wp.fit(model, recording, **found.fit)
+        fit = wp.fit(found.model, recording, **found.fit)
     assert fit.c.shape == (12, 3) and fit.settings["seed"] == 7
 
 

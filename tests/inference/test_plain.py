@@ -34,7 +34,9 @@ def small():
     return wp.Recording(data, condition=np.arange(24) % 3, epoch=np.arange(24) // 12)
 
 
-@pytest.mark.parametrize("scheme", TABLE)
+@pytest.mark.parametrize(
+    "scheme", [pytest.param(scheme, marks=[pytest.mark.slow] * (scheme == "odd")) for scheme in TABLE]
+)
 def test_recorded_session(session, scheme):
     mask = SCHEMES[scheme](session)
     predictions = plain_predictions(session, mask.train)

@@ -117,6 +117,7 @@ def test_lines_are_those_of_the_dataset(dataset):
     np.testing.assert_allclose(widths, dataset["share"])
 
 
+@pytest.mark.slow  # twin: test_one_epoch_and_rank_one draws all three
 def test_whole_figures_are_drawn(dataset, tmp_path):
     for number, drawn in enumerate(
         (plot.summary(dataset), plot.flow_panels(dataset), plot.fixed_point_panels(dataset))

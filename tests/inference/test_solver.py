@@ -41,6 +41,7 @@ def test_automatic_steps_keep_the_rule(solver, tau, substeps):
     assert 1 / (tau * model.solver_steps) <= (0.25 if solver == "rk4" else 0.1) + 1e-12
 
 
+@pytest.mark.slow  # twins: test_order_of_convergence; the recheck in test_comparison_models
 def test_recheck_of_a_fit():
     """Automatic steps are as exact as stated; coarser ones are found out, by the factor of their order."""
     rng = np.random.default_rng(0)

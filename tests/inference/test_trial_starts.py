@@ -4,6 +4,7 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import weightpath as wp
 from weightpath.inference.objective import objective
@@ -35,6 +36,7 @@ def fitted(one, what, mask=None, iterations=500):
         return wp.fit(one, what, mask=mask, iterations=iterations, dtype="float64")
 
 
+@pytest.mark.slow  # twins: the prior below; test_batched
 def test_starts_follow_the_trials_and_held_out_trials_the_condition():
     what, amount = recording()
     mask = np.ones(what.shape, bool)

@@ -13,7 +13,7 @@ import xarray as xr
 from weightpath.report import write_report
 from weightpath.studies.fit_recording import RecordingSettings, _plan, _read, fit_recording
 
-SETTINGS = dict(rank=(1, 2), scheme=("even",), units=6, iterations=400)
+SETTINGS = dict(rank=(1, 2), scheme=("even",), units=6, iterations=100)
 
 PROGRAM = f"""
 import sys

@@ -75,6 +75,7 @@ def test_prediction_is_the_theory_of_the_library():
         np.testing.assert_allclose(told["loss"], path.loss, atol=1e-7)
 
 
+@pytest.mark.slow  # twin: the regime in test_prediction above
 def test_settings_outside_the_regime_are_a_finding():
     config = STUDY.settings("quick", **SMALL | {"gain": 0.4, "networks": 1})
     assert integrator_networks.own_networks(config).attrs["regime"].startswith("outside its regime")

@@ -68,6 +68,7 @@ def test_prediction_is_where_the_written_out_equations_end():
     json.dumps(told)
 
 
+@pytest.mark.slow  # twin: test_modes_manifold
 def test_rates_along_the_manifold_are_those_of_the_written_out_equations():
     from weightpath.studies.mode_dynamics_manifold import curves
 

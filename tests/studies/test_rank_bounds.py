@@ -15,7 +15,7 @@ def test_prediction_is_the_count_of_dimensions():
     assert told["2 inputs, 1 error"]["tensor_rank"] == 9
 
 
-@pytest.mark.parametrize("activation", ["linear", "tanh"])
+@pytest.mark.parametrize("activation", [pytest.param("linear", marks=pytest.mark.slow), "tanh"])
 def test_explicit_adjoints_give_the_gradient(activation):
     assert runs.adjoint_error(activation, seed=3) <= 1e-12
 
