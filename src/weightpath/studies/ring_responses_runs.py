@@ -99,10 +99,13 @@ def trained(kind: str, name: str, rate: float, seed: int, updates: int, guards: 
     rates = {} if name.startswith("Adam") else {"w_rec": rate}
     setup = wp.Setup(network_of(kind, seed), ring().task, rule_of(name), train=("w_rec",), rates=rates)
     key = rate if name.startswith("Adam") else 1.0
-    every = max(1, updates // RECORDS)
-    return wp.train(
-        setup, optimiser_of(kind, name, key), updates, record=wp.Record(every=every), throw=False, guards=guards
-    )  # fmt: skip
+    record = wp.Record(every=between_records(updates))
+    return wp.train(setup, optimiser_of(kind, name, key), updates, record=record, throw=False, guards=guards)
+
+
+def between_records(updates: int) -> int:
+    """Updates from one record to the next."""
+    return max(1, updates // RECORDS)
 
 
 @cache
@@ -160,7 +163,7 @@ def row_dataset(
     """All seeds of one network, rule and rate as a dataset."""
     import xarray as xr
 
-    every = max(1, updates // RECORDS)
+    every = between_records(updates)
     steps = np.unique(np.append(np.arange(0, updates, every), updates))
     losses, rejected, numbers, broken = [], [], [], []
     for seed in seeds:
