@@ -118,7 +118,7 @@ def compare(units: int, samples: int, rounds: int) -> None:
                 velocity = np.asarray(update(network, batch, state)[0].w_rec)
                 np.testing.assert_allclose(-velocity, change, rtol=0, atol=3e-5 * float(abs(change).max()))
             theirs = settled[0] + spent[name]
-            aim = f">= {AIM_RATIO}" if units == 300 and accuracy != "rounding" else f"ours < {AIM_SECONDS} s"
+            aim = f">= {AIM_RATIO}" if units == 300 else f"ours < {AIM_SECONDS} s"
             print(f"  {name:<8} {theirs:>12.3f} {ours:>10.4f} {theirs / ours:>8.0f}   {aim}", flush=True)
 
 
