@@ -22,7 +22,7 @@ from weightpath.tasks.static import StaticTargets
 class Landscape(eqx.Module):
     """A section of the loss. Arrays over points are (point,) on a line and (point, other) on a plane."""
 
-    coordinates: tuple[Float[np.ndarray, " a"], ...]
+    coordinates: tuple[Float[np.ndarray, " _"], ...]
     """Of the points along each direction; the network itself is at 0."""
     loss: Float[np.ndarray, "..."]
     """Mean over the samples. NaN where no fixed point was found, and `outcome` says why."""
@@ -193,7 +193,7 @@ def _directions(network: AbstractNetwork, directions: Any) -> tuple[AbstractNetw
     return tuple(checked_direction(network, each, name) for each, name in zip(given, names, strict=True))
 
 
-def _points(t: Any, count: int) -> tuple[Float[np.ndarray, " a"], ...]:
+def _points(t: Any, count: int) -> tuple[Float[np.ndarray, " _"], ...]:
     pair = isinstance(t, tuple | list) and len(t) == 2 and all(np.ndim(axis) == 1 for axis in t)
     axes = [np.asarray(axis, dtype=float) for axis in (t if pair and count == 2 else [t] * count)]
     for axis in axes:
