@@ -75,6 +75,7 @@ def test_the_pulse_sets_the_initial_state(batch):
     assert np.std(TASK.network(jax.random.key(0), 200).w_rec) == pytest.approx(0.8 / 200**0.5, rel=0.02)
 
 
+@pytest.mark.slow  # twin: the code of the README, in test_examples
 def test_training_lowers_the_loss_and_repeats():
     setup = Setup(TASK.network(jax.random.key(0), 10), TASK, BPTT(), train=("w_rec", "w_in", "w_out"))
     first, again = (train(setup, optax.adam(3e-2), 60, record=Record(every=60), key=jax.random.key(2)) for _ in "ab")

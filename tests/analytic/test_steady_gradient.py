@@ -62,6 +62,7 @@ def test_gradients_against_finite_differences(form, activation):
         np.testing.assert_allclose(jax.tree.leaves(parts)[k], expected, rtol=2e-7, atol=1e-9)
 
 
+@pytest.mark.slow  # twin: first derivatives in every leaf above
 def test_second_derivative():
     net = network()
 

@@ -114,6 +114,7 @@ def test_noise_has_the_stated_size_in_the_span():
     assert abs(expected / (0.4**2 / 2) - 1) < 0.25
 
 
+@pytest.mark.slow  # twin: test_fit_resume
 def test_interrupted_and_resumed_bit_for_bit(tmp_path):
     whole, path = fit(), tmp_path / "fit.npz"
 
