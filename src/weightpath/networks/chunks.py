@@ -31,16 +31,20 @@ def in_chunks(
 
     if count == 1:
         return chunk(todo, arrays, otherwise)
-    # Where each sample goes: those to be worked on first, in their order (a sort would take longer to compile).
-    place = jnp.where(todo, jnp.cumsum(todo) - 1, jnp.sum(todo) + jnp.cumsum(~todo) - 1)
-    order = jnp.full(count * size, trials - 1).at[place].set(jnp.arange(trials))
-    order = order.at[trials:].set(order[trials - 1])
 
-    def pick(chosen):
-        return chunk(*jax.tree.map(lambda array: array[chosen], (todo, arrays, otherwise)))
+    def packed():
+        # Where each sample goes: those to be worked on first, in their order (a sort would take longer to compile).
+        place = jnp.where(todo, jnp.cumsum(todo) - 1, jnp.sum(todo) + jnp.cumsum(~todo) - 1)
+        order = jnp.full(count * size, trials - 1).at[place].set(jnp.arange(trials))
+        order = order.at[trials:].set(order[trials - 1])
 
-    found = jax.lax.map(pick, order.reshape(count, size))
-    return jax.tree.map(lambda array: array.reshape(count * size, *array.shape[2:])[place], found)
+        def pick(chosen):
+            return chunk(*jax.tree.map(lambda array: array[chosen], (todo, arrays, otherwise)))
+
+        found = jax.lax.map(pick, order.reshape(count, size))
+        return jax.tree.map(lambda array: array.reshape(count * size, *array.shape[2:])[place], found)
+
+    return jax.lax.cond(jnp.any(todo), packed, lambda: otherwise)
 
 
 def where(mask: Bool[Array, " trial"], new: Array, old: Array) -> Array:

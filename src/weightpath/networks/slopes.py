@@ -17,6 +17,15 @@ SLOPES = {
     "linear": jnp.ones_like,
     "rectified_quadratic": lambda z: 2 * jax.nn.relu(z),
 }
+#: Largest slope of each activation; None where there is none.
+STEEPEST = {
+    "tanh": 1.0,
+    "sigmoid": 0.25,
+    "relu": 1.0,
+    "softplus": 1.0,
+    "linear": 1.0,
+    "rectified_quadratic": None,
+}
 
 
 def activation_of(network: AbstractNetwork) -> str:

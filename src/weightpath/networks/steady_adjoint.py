@@ -1,5 +1,6 @@
 r"""Linear systems at a steady state, $(1 - GW) y = b$ and its transpose, by iteration or LU; implicit derivatives."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -10,13 +11,14 @@ from weightpath._types import Array, Float
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.chunks import in_chunks
 from weightpath.networks.slopes import is_linear, slopes_of
+from weightpath.networks.steady_chord import shared_resolvent, shares_slopes
 from weightpath.networks.steady_solver import SteadySolver
 
 #: Up to this many units a factorisation per sample takes no longer than the iteration.
 SMALL = 16
-#: The iteration ends when it moves by less than so many roundings of the largest entry; where it does not get there, it
-#: has settled if it moves by less than so many roundings times |W|.
-AIMED, SETTLED = 2, 16
+#: The iteration ends when it moves, or will yet move, by less than so many roundings of the largest entry; where it
+#: does not get there, it has settled if it moves by less than so many roundings times |W|.
+AIMED, SETTLED = 8, 16
 #: Iterations without a new least movement after which it counts as divergent, and those it may take where LU is there.
 PATIENCE, BUDGET = 30, 50
 
@@ -25,6 +27,8 @@ class _Sum(NamedTuple):
     count: Array
     value: Array
     moved: Array
+    open_: Array
+    """Samples that have neither settled nor stalled."""
     least: Array
     since: Array
 
@@ -59,6 +63,35 @@ def resolvent(
     return in_chunks(factorise, ~settled, (slopes, right), summed, right.shape[1])
 
 
+class _Scheme(NamedTuple):
+    """An iteration for the solution y: from `first`, by `advance`; `solution` gives y."""
+
+    first: Array
+    advance: Callable[[Array], Array]
+    solution: Callable[[Array], Array]
+
+
+def _plain(weights: Array, slopes: Array, right: Array, transpose: bool) -> _Scheme:
+    def advance(value):
+        return right + ((slopes * value) @ weights if transpose else slopes * (value @ weights.T))
+
+    return _Scheme(right, advance, lambda value: value)
+
+
+def _shared(weights: Array, slopes: Array, right: Array, transpose: bool) -> _Scheme:
+    """With the system of the mean slopes solved once, so that only the spread of the slopes is iterated."""
+    mean = jnp.mean(slopes, axis=0)
+    shared, spread, constant = shared_resolvent(weights, mean), slopes - mean, mean * right
+    if transpose:
+        return _Scheme(right, lambda value: right + (constant + spread * value) @ shared, lambda value: value)
+    # Here the iterate is W y.
+    return _Scheme(
+        jnp.zeros_like(right),
+        lambda value: (right + spread * value) @ shared.T,
+        lambda value: right + slopes * value,
+    )
+
+
 def _summed(network, slopes, right, solver, transpose: bool) -> tuple[Array, Array]:
     """The iteration of the whole batch, and which samples it settled."""
     weights, eps = network.w_rec, jnp.finfo(right.dtype).eps
@@ -66,30 +99,30 @@ def _summed(network, slopes, right, solver, transpose: bool) -> tuple[Array, Arr
     if solver.adjoint_tolerance is not None:
         aimed = enough = solver.adjoint_tolerance
     budget = solver.max_steps if solver.adjoint == "iterate" else BUDGET + right.shape[1]
-
-    def below(total: _Sum, fraction):
-        return total.moved <= fraction * jnp.max(jnp.abs(total.value), axis=-1)
+    scheme_of = _shared if shares_slopes(right.shape[1], right.shape[0], solver) else _plain
+    scheme = scheme_of(weights, slopes, right, transpose)
 
     def going(total: _Sum):
-        patience = jnp.where(below(total, enough), 2, PATIENCE)
-        open_ = ~below(total, aimed) & (total.since < patience) & jnp.isfinite(total.moved)
-        return jnp.any(open_) & (total.count < budget)
+        return jnp.any(total.open_) & (total.count < budget)
 
     def body(total: _Sum):
-        passed = (slopes * total.value) @ weights if transpose else slopes * (total.value @ weights.T)
-        value = right + passed
-        moved = jnp.max(jnp.abs(value - total.value), axis=-1)
+        value = scheme.advance(total.value)
+        moved, size = jnp.max(jnp.abs(value - total.value), axis=-1), jnp.max(jnp.abs(value), axis=-1)
         lower = moved < total.least
         since = jnp.where(lower, 0, total.since + 1)
-        return _Sum(total.count + 1, value, moved, jnp.where(lower, moved, total.least), since)
+        # What is left to move, from the ratio of two movements; trusted near the end alone.
+        left = jnp.where(lower, moved * moved / jnp.maximum(total.moved - moved, AIMED * eps * moved), moved)
+        near = moved <= enough * size
+        reached = (moved <= aimed * size) | (near & (left <= aimed * size))
+        stalled = (since >= jnp.where(near, 2, PATIENCE)) | ~jnp.isfinite(moved)
+        least = jnp.where(lower, moved, total.least)
+        return _Sum(total.count + 1, value, moved, total.open_ & ~reached & ~stalled, least, since)
 
-    first = jnp.max(jnp.abs(right), axis=-1)
-    far = jnp.full_like(first, jnp.inf)
-    start = _Sum(
-        jnp.asarray(0), right, jnp.where(first > 0, jnp.finfo(right.dtype).max, 0.0), far, 0 * first.astype(int)
-    )
-    total = jax.lax.while_loop(going, body, start)
-    return total.value, below(total, enough)
+    none = jnp.zeros(right.shape[0], int)
+    far = jnp.full(right.shape[0], jnp.finfo(right.dtype).max, right.dtype)
+    begun = _Sum(jnp.asarray(0), scheme.first, far, jnp.any(right != 0, axis=-1), far, none)
+    total = jax.lax.while_loop(going, body, begun)
+    return scheme.solution(total.value), total.moved <= enough * jnp.max(jnp.abs(total.value), axis=-1)
 
 
 def adjoint(
@@ -107,28 +140,32 @@ def adjoint(
     return steady.slopes * resolvent(network, steady.slopes, errors, solver, transpose=True)
 
 
-def attach(network: AbstractNetwork, drive: Array, rates: Array, solver: SteadySolver) -> Array:
-    r"""The rates found, with the implicit derivative $dr = (1 - GW)^{-1} G\,(dW\,r + dx)$ in weights and drive."""
+def attach(
+    network: AbstractNetwork, drive: Array, rates: Array, net_input: Array, solver: SteadySolver
+) -> tuple[Array, Array]:
+    r"""Rates and net input as found, with implicit derivatives $dr = (1 - GW)^{-1} G\,(dW\,r + dx)$, $dz = d(Wr + x)$.
+
+    They are derivatives in weights and drive.
+    """
     shell = eqx.filter(network, False)  # its kind without its arrays, which the derivative gets as arguments
 
     @jax.custom_jvp
-    def at_rest(w_rec, drive, rates):
-        return rates
+    def at_rest(w_rec, drive, rates, net_input):
+        return rates, net_input
 
     @at_rest.defjvp
     def _at_rest(primals, tangents):
-        w_rec, drive, rates = primals
-        weights_dot, drive_dot, _ = tangents
-        settled = at_rest(w_rec, drive, rates)
-        slopes = slopes_of(shell, settled @ w_rec.T + drive)
-        moved = slopes * (settled @ weights_dot.T + drive_dot)
+        w_rec, drive = primals[:2]
+        settled, net_input = at_rest(*primals)
+        slopes = slopes_of(shell, net_input)
+        pushed = settled @ tangents[0].T + tangents[1]
         here = eqx.tree_at(lambda one: one.w_rec, shell, w_rec, is_leaf=lambda leaf: leaf is None)
         tangent = jax.lax.custom_linear_solve(
             lambda value: value - slopes * (value @ w_rec.T),
-            moved,
+            slopes * pushed,
             solve=lambda _, right: resolvent(here, slopes, right, solver),
             transpose_solve=lambda _, right: resolvent(here, slopes, right, solver, transpose=True),
         )
-        return settled, tangent
+        return (settled, net_input), (tangent, tangent @ w_rec.T + pushed)
 
-    return at_rest(network.w_rec, drive, jax.lax.stop_gradient(rates))
+    return at_rest(network.w_rec, drive, jax.lax.stop_gradient(rates), jax.lax.stop_gradient(net_input))

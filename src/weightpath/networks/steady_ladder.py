@@ -9,6 +9,7 @@ from weightpath._types import Array, Bool, Float, Int
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.chunks import in_chunks, where
 from weightpath.networks.slopes import rates_of
+from weightpath.networks.steady_chord import Chord, chord, shares_slopes
 from weightpath.networks.steady_newton import Found, newton_or_flow
 from weightpath.networks.steady_solver import RUNGS, SteadySolver
 
@@ -27,11 +28,14 @@ class Settled(NamedTuple):
     damping: Array
     """The damping with which each sample's iteration ended."""
     finite: Array
+    net_input: Array
+    """W r + x of the samples that iteration solved."""
 
 
 class _Walk(NamedTuple):
     count: Array
     rates: Array
+    net_input: Array
     image: Array
     residual: Array
     passed: Array
@@ -54,17 +58,18 @@ def iterate(network: AbstractNetwork, drive: Array, start: Array, solver: Steady
     patience = jnp.asarray([round(PATIENCE / value) for value in solver.damping] + [0])
 
     def seen(rates):
-        image = rates_of(network, rates @ network.w_rec.T + drive)
+        net_input = rates @ network.w_rec.T + drive
+        image = rates_of(network, net_input)
         residual = jnp.max(jnp.abs(image - rates), axis=-1)
         residual = jnp.where(jnp.isfinite(residual), residual, jnp.inf)
-        return image, residual, residual <= solver.allowed(network.w_rec, rates)
+        return net_input, image, residual, residual <= solver.allowed(network.w_rec, rates)
 
     def body(walk: _Walk) -> _Walk:
         rates = walk.rates + damping[walk.level][:, None] * (walk.image - walk.rates)
         if levels > 1:
             again = (walk.steps == 0) & (walk.level > 0) & (walk.level < levels)
             rates = jnp.where(again[:, None], start, rates)
-        image, residual, passed = seen(rates)
+        net_input, image, residual, passed = seen(rates)
         lower, better = residual < PROGRESS * walk.least, residual < walk.best
         since, steps = jnp.where(lower, 0, walk.since + 1), walk.steps + 1
         stalled = (since >= patience[walk.level]) | ~jnp.isfinite(residual)
@@ -79,6 +84,7 @@ def iterate(network: AbstractNetwork, drive: Array, start: Array, solver: Steady
         return _Walk(
             walk.count + 1,
             rates,
+            net_input,
             image,
             residual,
             passed,
@@ -91,9 +97,9 @@ def iterate(network: AbstractNetwork, drive: Array, start: Array, solver: Steady
             walk.iterations + (~walk.passed & (walk.level < levels)),
         )
 
-    image, residual, passed = seen(start)
-    none = jnp.zeros(start.shape[0], int)
-    walk = _Walk(jnp.asarray(0), start, image, residual, passed, none, none, residual, none, residual, start, none)
+    seen_first = seen(start)
+    residual, none = seen_first[2], jnp.zeros(start.shape[0], int)
+    walk = _Walk(jnp.asarray(0), start, *seen_first, none, none, residual, none, residual, start, none)
     return jax.lax.while_loop(lambda walk: jnp.any(~walk.passed & (walk.level < levels)), body, walk)
 
 
@@ -102,22 +108,29 @@ def settle(
     drive: Float[Array, "trial unit"],
     start: Float[Array, "trial unit"],
     solver: SteadySolver,
+    dynamics: str,
 ) -> tuple[Settled, Float[Array, "trial unit"]]:
     """Where the iterations leave every sample, from the rates `start`; and the rates that came closest."""
-    walk = iterate(network, drive, start, solver)
+    begun = Chord(start, jnp.asarray(0))
+    # The chord method's certificate speaks of the flow.
+    if dynamics == "flow" and shares_slopes(start.shape[1], start.shape[0], solver):
+        begun = chord(network, drive, start, solver)
+    walk = iterate(network, drive, begun.rates, solver)
     level = jnp.minimum(walk.level, len(solver.damping) - 1)
     damping = jnp.asarray(solver.damping, start.dtype)[level]
     rung = jnp.where(level == 0, RUNGS.index("picard"), RUNGS.index("damped"))
+    rung = jnp.where((walk.iterations == 0) & (begun.count > 0), RUNGS.index("chord"), rung)
     # What did not pass is reported where it was closest; or where it ended, if it is to be used as it is.
     back = ~walk.passed & (jnp.asarray(not solver.keep_unsolved) | ~jnp.isfinite(walk.residual))
     settled = Settled(
         jnp.where(back[:, None], walk.best_rates, walk.rates),
         jnp.where(back, walk.best, walk.residual),
-        walk.iterations,
+        begun.count + walk.iterations,
         jnp.where(walk.passed, rung, RUNGS.index("none")),
         walk.passed,
         damping,
         jnp.isfinite(walk.best if solver.newton else walk.residual),
+        walk.net_input,
     )
     return settled, walk.best_rates
 

@@ -25,7 +25,8 @@ def respond(
 
     Convergence of the iteration vouches for stability, since it goes to no point that repels in the direction that it
     comes from; `check` tries a generic direction too: never, for every sample, or (None) where the start was the point
-    already, and for linear networks. Eigenvalues decide on points found otherwise.
+    already, and for linear networks. The chord method starts only where all fixed points are stable. Eigenvalues decide
+    on points found otherwise.
 
     Newton's method may end at a fixed point that the network would leave. From the start of such a sample, and of one
     without solution, a stiff flow looks for a stable point; where there is none the unstable one stays, as such.
@@ -35,21 +36,23 @@ def respond(
         if check is False and not margins:
             return settled, settled.solved, jnp.full_like(settled.residual, jnp.nan)
         return settled, *linear_stability(network, settled.solved, dynamics, margins)
-    settled, closest = settle(network, drive, start, solver)
-    unknown = jnp.full_like(settled.residual, jnp.nan)
-
-    def slopes(settled: Settled) -> Array:
-        return slopes_of(network, settled.rates @ network.w_rec.T + drive)
-
-    certain = _certain(network, slopes(settled), settled, solver, dynamics, check) & ~jnp.asarray(margins)
+    settled, closest = settle(network, drive, start, solver, dynamics)
+    unknown, iterated = jnp.full_like(settled.residual, jnp.nan), settled.solved
+    certain = _certain(network, settled, solver, dynamics, check) & ~jnp.asarray(margins)
 
     def judged(settled: Settled, certain: Array, margin: Array) -> tuple[Array, Array]:
         unclear = settled.solved & ~certain & jnp.isnan(margin)
-        margin = margins_of(network, slopes(settled), unclear, margin, dynamics)
+        margin = margins_of(network, settled.rates, drive, unclear, margin, dynamics)
         return certain | (margin > 0), margin
 
+    def with_net_input(settled: Settled) -> Settled:
+        def form():
+            return settled.rates @ network.w_rec.T + drive
+
+        return settled._replace(net_input=jax.lax.cond(jnp.all(iterated), lambda: settled.net_input, form))
+
     if not solver.newton:
-        return settled, *judged(settled, certain, unknown)
+        return with_net_input(settled), *judged(settled, certain, unknown)
 
     def rung(state, number):
         settled, stable, margin = state
@@ -63,13 +66,17 @@ def respond(
         kept = kept._replace(iterations=tried.iterations)
         return (kept, where(better, stable_there, stable), where(better, margin_there, margin)), None
 
-    # One program for both rungs: compiling it takes longer than running it, as a rule not at all.
-    rungs = jnp.asarray([RUNGS.index("newton"), RUNGS.index("flow")])
-    return jax.lax.scan(rung, (settled, certain, unknown), rungs)[0]
+    def climbed(state):
+        # One program for both rungs: compiling it takes longer than running it.
+        return jax.lax.scan(rung, state, jnp.asarray([RUNGS.index("newton"), RUNGS.index("flow")]))[0]
+
+    done = jnp.all(settled.solved & certain)
+    settled, stable, margin = jax.lax.cond(done, lambda state: state, climbed, (settled, certain, unknown))
+    return with_net_input(settled), stable, margin
 
 
 def _certain(
-    network: AbstractNetwork, slopes: Array, settled: Settled, solver: SteadySolver, dynamics: str, check: bool | None
+    network: AbstractNetwork, settled: Settled, solver: SteadySolver, dynamics: str, check: bool | None
 ) -> Bool[Array, " trial"]:
     """Samples that are stable for all that the iteration, and a perturbation where it is asked for, can tell."""
     leak = leak_of(network) if dynamics == "map" else None
@@ -78,8 +85,10 @@ def _certain(
     if check is False:
         return certain
     todo = settled.solved & (jnp.asarray(check is True) | (settled.iterations == 0))
+    todo = todo & (settled.rung != RUNGS.index("chord"))
 
     def perturbed():
+        slopes = slopes_of(network, settled.net_input)
         return is_attracting(network, slopes, settled.damping, todo, dynamics, solver.max_steps)
 
     return jnp.where(todo, jax.lax.cond(jnp.any(todo), perturbed, lambda: ~todo), certain)
@@ -99,4 +108,5 @@ def _direct(network: AbstractNetwork, drive: Array, start: Array, solver: Steady
     solved = residual <= solver.allowed(network.w_rec, rates)
     none = jnp.zeros(drive.shape[0], int)
     rung = jnp.where(solved, RUNGS.index("direct"), RUNGS.index("none"))
-    return Settled(rates, residual, none, rung, solved, jnp.ones_like(residual), jnp.isfinite(residual))
+    ones, finite = jnp.ones_like(residual), jnp.isfinite(residual)
+    return Settled(rates, residual, none, rung, solved, ones, finite, rates @ network.w_rec.T + drive)

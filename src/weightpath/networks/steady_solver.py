@@ -5,9 +5,10 @@ import jax.numpy as jnp
 
 from weightpath.networks.checks import as_number
 
-#: How a sample's steady state was found, by the number in `SteadyState.rung`: not at all, by the iteration with the
-#: first damping, by one with a later damping, by Newton's method, by a stiff flow from the start, by one linear solve.
-RUNGS = ("none", "picard", "damped", "newton", "flow", "direct")
+#: How a sample's steady state was found, by the number in `SteadyState.rung`: not at all, by the chord method, by the
+#: iteration with the first damping, by one with a later damping, by Newton's method, by a stiff flow from the start, by
+#: one linear solve.
+RUNGS = ("none", "chord", "picard", "damped", "newton", "flow", "direct")
 
 
 def _as_damping(value) -> tuple[float, ...]:
@@ -29,9 +30,16 @@ class SteadySolver(eqx.Module):
     - `max_steps`: iterations with one damping at most.
     - `damping`: values of d in (0, 1], in the order in which they are tried; a number is one.
     - `newton`: whether Newton's method and the stiff flow follow.
+    - `chord`: whether the chord method precedes the iterations: Newton's method with one linear system for the whole
+      batch, made of its mean slopes. Only where the largest eigenvalue of $(W + W^\top)/2$ is below $1/\max f'$, so
+      that each input has one fixed point and that a stable one of the flow; then the answer is the same, sooner. The
+      adjoint uses the same system, whatever the eigenvalue. None: with `newton`, from 33 units on and with at least as
+      many samples as units.
     - `adjoint`: how errors go back through the steady state. "iterate": $v \leftarrow e + W^\top (g \odot v)$, which
-      converges where the spectral radius of $GW$ is below 1, and is NaN where it has not; "lu": one factorisation per
-      sample; "auto": the iteration, and "lu" for the samples that it does not settle quickly.
+      converges where the spectral radius of $GW$ is below 1, and is NaN where it has not (with `chord`, the same in the
+      form $v \leftarrow e + M^\top (\bar g \odot e + (g - \bar g) \odot v)$, $M = W (1 - \bar G W)^{-1}$, with the
+      mean slopes of the batch); "lu": one factorisation per sample; "auto": the iteration, and "lu" for the samples
+      that it does not settle quickly.
     - `adjoint_tolerance`: the iteration of the adjoint ends when it moves by less than this fraction of its largest
       entry. None: near rounding.
     - `keep_unsolved`: with True a sample without solution keeps its last iterate, which rules then use as it is; with
@@ -51,6 +59,7 @@ class SteadySolver(eqx.Module):
     keep_unsolved: bool = eqx.field(default=False, static=True)
     accept_unstable: bool = eqx.field(default=False, static=True)
     adjoint_tolerance: float | None = eqx.field(default=None, static=True, converter=as_number)
+    chord: bool | None = eqx.field(default=None, static=True)
 
     def __check_init__(self):
         for name in ("tolerance", "adjoint_tolerance"):
@@ -66,6 +75,8 @@ class SteadySolver(eqx.Module):
         for name in ("newton", "keep_unsolved", "accept_unstable"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False; got {getattr(self, name)!r}.")
+        if self.chord not in (True, False, None):
+            raise ValueError(f"chord must be True, False or None; got {self.chord!r}.")
 
     def allowed(self, w_rec, rates):
         """Largest residual per sample that counts as solved, (trial,), for rates (trial, unit)."""

@@ -12,7 +12,7 @@ from weightpath._types import Array, Bool, Complex, Float
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.chunks import in_chunks
 from weightpath.networks.linear import ContinuousLinearRNN
-from weightpath.networks.slopes import is_linear, leak_of
+from weightpath.networks.slopes import is_linear, leak_of, slopes_of
 
 #: A perturbation has decayed, or grown, by this factor.
 DECAYED, GROWN = 1e-4, 1e4
@@ -98,17 +98,20 @@ def is_attracting(
 
 def margins_of(
     network: AbstractNetwork,
-    slopes: Float[Array, "trial unit"],
+    rates: Float[Array, "trial unit"],
+    drive: Float[Array, "trial unit"],
     todo: Bool[Array, " trial"],
     margin: Float[Array, " trial"],
     dynamics: str,
 ) -> Float[Array, " trial"]:
-    """`margin`, with those of the samples `todo` from eigenvalues."""
+    """`margin`, with those of the samples `todo`, at rest with these rates under `drive`, from eigenvalues."""
 
-    def work(gains):
-        return margin_of(network, recurrent_spectrum(network, gains), dynamics)
+    def work(arrays):
+        here, driven = arrays
+        slopes = slopes_of(network, here @ network.w_rec.T + driven)
+        return margin_of(network, recurrent_spectrum(network, slopes), dynamics)
 
-    return in_chunks(work, todo, slopes, margin, slopes.shape[1])
+    return in_chunks(work, todo, (rates, drive), margin, rates.shape[1])
 
 
 def linear_stability(

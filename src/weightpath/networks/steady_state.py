@@ -81,8 +81,7 @@ def solve_states(
     fixed, still, first = jax.lax.stop_gradient((network, drive, first.astype(drive.dtype)))
     first = jax.lax.optimization_barrier(first)  # known zeros would be worked on while compiling, which takes seconds
     settled, stable, margin = respond(fixed, still, first, solver, dynamics, check, margins)
-    rates = attach(network, drive, settled.rates, solver)
-    net_input = rates @ network.w_rec.T + drive
+    rates, net_input = attach(network, drive, settled.rates, settled.net_input, solver)
     return SteadyState(
         states=rates if holds_rates(network) else net_input,
         rates=rates,
