@@ -18,9 +18,7 @@ os.environ["JAX_ENABLE_X64"] = "0" if SINGLE else "1"
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 
-import harness  # isort: skip  # noqa: E402, F401  (pins the core before JAX loads)
-
-import time  # noqa: E402
+from harness import interleaved  # isort: skip  # noqa: E402  (pins the core before JAX loads)
 
 import equinox as eqx  # noqa: E402
 import jax  # noqa: E402
@@ -57,22 +55,6 @@ def problem(rule: str, units: int):
     return wp.Setup(network, task, chosen, train=("w_rec", "w_in", "w_out")), (w_rec, w_in, w_out, feedback)
 
 
-def timed(programs: dict) -> dict:
-    """Least processor time of each program, the rounds interleaved; they end early when they have taken long."""
-    best = dict.fromkeys(programs, float("inf"))
-    for work in programs.values():
-        work()
-    begun = time.process_time()
-    for _ in range(ROUNDS):
-        for name, work in programs.items():
-            start = time.process_time()
-            work()
-            best[name] = min(best[name], time.process_time() - start)
-        if time.process_time() - begun > BUDGET:
-            break
-    return best
-
-
 def compare(rule: str, units: int) -> None:
     """Print a row of the table."""
     setup, (w_rec, w_in, w_out, feedback) = problem(rule, units)
@@ -98,7 +80,8 @@ def compare(rule: str, units: int) -> None:
 
         together = jax.jit(jax.vmap(one)).lower(starts).compile()
         programs["seeds"] = lambda: jax.block_until_ready(together(starts))
-    best = {name: 1e6 * spent / per_step[name] for name, spent in timed(programs).items()}
+    least, _ = interleaved(programs, rounds=ROUNDS, budget=BUDGET)
+    best = {name: 1e6 * spent / per_step[name] for name, spent in least.items()}
     seeds = f"{best['seeds']:.2f}" if "seeds" in best else ""
     print(
         f"{rule.upper():<5} {units:>4}  {'f32' if SINGLE else 'f64'} {best['numpy']:>11.1f} {best['ours']:>9.2f} "

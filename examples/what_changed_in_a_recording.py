@@ -13,7 +13,7 @@ print(recording)
 
 held_out = np.arange(recording.shape[0]) % 10 == 0
 mask = recording.observed & ~held_out[:, None, None]
-fitted = wp.fit(wp.LowTensorRankRNN(rank=3, units=30), recording, mask=mask, seed=0, iterations=200)
+fitted = wp.fit(wp.LowTensorRankRNN(rank=3, units=30), recording, mask=mask, seed=0, iterations=100)
 
 print(f"R^2 on held-out trials: {fitted.score(recording.observed & held_out[:, None, None]):.3f} ({fitted.reason})")
 for epoch, label in enumerate(recording.epochs):

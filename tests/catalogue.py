@@ -5,6 +5,7 @@ Adding a network, task, rule or theory means adding a line here: `test_catalogue
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from weightpath import (
     BPTT,
@@ -47,7 +48,8 @@ from weightpath.theory import ConjugatePair, FiniteOutlier, Modes, Outlier, Rank
 
 
 def _normal(index: int, *shape: int):
-    return 0.4 * jax.random.normal(jax.random.fold_in(jax.random.key(7), index), shape)
+    # Drawn by NumPy: every worker reads this file, and JAX would compile a program for each shape.
+    return jax.device_put(0.4 * np.random.default_rng([7, index]).standard_normal(shape))
 
 
 NOISE = WhiteNoise(duration=2.0, dt=0.1, trials=3)
@@ -79,7 +81,9 @@ TASKS = [
     EvidenceIntegration(trials=3),
     SineGeneration(trials=3, bins=20),
     DrawnBatches(
-        jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), Batch(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1), ONES))
+        jax.tree.map(
+            lambda leaf: jax.device_put(np.stack([leaf] * 4)), Batch(_normal(4, 3, 20, 2), _normal(5, 3, 20, 1), ONES)
+        )
     ),
     StaticTargets(_normal(4, 6, 1), _normal(5, 6, 1)),
 ]

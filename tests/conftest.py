@@ -15,15 +15,21 @@ os.environ.setdefault("EQX_ON_ERROR", "nan")
 # A version of XLA that does not know a flag ends the process, so only the version they were tried with is given them.
 TRIED = re.search(r"^jaxlib==(.+)$", (Path(__file__).parents[1] / "constraints.txt").read_text(), flags=re.M)
 if TRIED and version("jaxlib") == TRIED[1].strip():
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    # One process a core: a program compiled in one piece takes 20 % less processor time than one split among threads.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
 import jax  # noqa: E402  (the settings above must come first)
 import pytest  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+# Given to the environment as well: processes that a test starts compile much of what the tests themselves compile.
+for name, value in {
+    "jax_compilation_cache_dir": str(Path(__file__).parents[1] / ".pytest_cache" / "jax"),
+    "jax_persistent_cache_min_compile_time_secs": 0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}.items():
+    os.environ[name.upper()] = str(value)
+    jax.config.update(name, value)
 
 
 def pytest_configure(config):

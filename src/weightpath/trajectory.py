@@ -19,6 +19,12 @@ from weightpath.setup import Setup
 MAX_BYTES = 2**30
 
 
+@jax.jit
+def _at(arrays, step):
+    """One step of all arrays by one program, where indexing would need two for every shape."""
+    return jax.tree.map(lambda leaf: leaf[step], arrays)
+
+
 class Trajectory(eqx.Module):
     """The path of the weights: `networks` holds every array of a network with a leading `step` axis.
 
@@ -55,10 +61,14 @@ class Trajectory(eqx.Module):
         if self.only_last:
             self._check_kept(step)
             step = 0
-        network = jax.tree_util.tree_map_with_path(
-            lambda path, leaf: leaf if self._is_shared(path) else leaf[step], self.networks
-        )
+        moving, fixed = self._parts()
+        network = eqx.combine(_at(moving, step % len(self)), fixed)
         return self.lift.network(network) if lifted and self.lift is not None else network
+
+    def _parts(self) -> tuple[AbstractNetwork, AbstractNetwork]:
+        """The networks split into the arrays with a step axis and the shared ones, each with None for the other."""
+        moves = jax.tree_util.tree_map_with_path(lambda path, leaf: not self._is_shared(path), self.networks)
+        return eqx.partition(self.networks, moves)
 
     def map(self, fn: Callable[[AbstractNetwork], Array]) -> Array:
         """`fn` of every network, stacked along `step`; a small projection is passed as it is.
@@ -67,10 +77,7 @@ class Trajectory(eqx.Module):
         """
         if self.only_last:
             self._check_kept(0)
-        moving, fixed = eqx.partition(
-            self.networks,
-            jax.tree_util.tree_map_with_path(lambda path, leaf: not self._is_shared(path), self.networks),
-        )
+        moving, fixed = self._parts()
         return jax.lax.map(lambda part: fn(eqx.combine(part, fixed)), moving)
 
     @property

@@ -193,3 +193,10 @@ def test_bad_input_is_named(changes, words):
     rules, network = arguments.pop("rules", [wp.BPTT()]), arguments.pop("network", diagonal)
     with pytest.raises(ValueError, match=words):
         compare_rules(rules, network, TASK, **arguments)
+
+
+def test_static_stimuli_are_compared_elsewhere():
+    task = wp.StaticTargets(np.ones((2, 1)), np.ones((2, 1)))
+    arguments = {"train": NAMES, "learning_rate": RATES, "steps": 5, "key": KEY}
+    with pytest.raises(ValueError, match="fixed points of wp.StaticTargets run wp.train once for each rule"):
+        compare_rules([wp.EuclideanFixedPoint()], diagonal, task, **arguments)

@@ -14,7 +14,10 @@ NETWORK = wp.RateRNN(np.eye(2) / 2, np.ones((2, 3)), np.ones((1, 2)), leak=1.0)
 @pytest.mark.parametrize(("system", "starts", "options", "message"), [
     (NETWORK, STARTS, {"dynamics": "both"}, 'dynamics must be "flow" or "map"; got \'both\''),
     (NETWORK, STARTS, {"solver": "adam"}, "solver must be one of levenberg-marquardt, newton; got 'adam'"),
-    (NETWORK, STARTS, {"steps": 0}, "steps must be positive; got 0"),
+    (NETWORK, STARTS, {"steps": 0}, "steps must be a whole number, at least 1; got 0"),
+    (NETWORK, None, {"count": 0}, "count must be a whole number, at least 1; got 0"),
+    (NETWORK, STARTS, {"burn_in": -1}, "burn_in must be a whole number, at least 0; got -1"),
+    (NETWORK, STARTS, {"q_slow": -1.0}, r"q_slow must not be negative \(0: no slow points\); got -1"),
     (NETWORK, STARTS, {"tau": -1.0}, "tau must be positive"),
     (NETWORK, np.zeros((3, 4)), {}, "starts must have one column a unit, 2; got 4"),
     (NETWORK, np.zeros((0, 2)), {}, r"starts must be \(start, unit\) with at least one row; got shape \(0, 2\)"),
@@ -29,6 +32,10 @@ NETWORK = wp.RateRNN(np.eye(2) / 2, np.ones((2, 3)), np.ones((1, 2)), leak=1.0)
     (lambda x: (x, x), STARTS, {}, r"must return an array of the state's shape \(2,\); got tuple"),
     (lambda x, u: x, STARTS, {}, r"cannot be called with a state of shape \(2,\)"),
     (lambda x: jnp.eye(3) @ x, STARTS, {}, r"cannot be called with a state of shape \(2,\)"),
+    (lambda x, u: x, STARTS, {}, r"\(a function of state and input needs `inputs`\)"),
+    (lambda x, u: jnp.eye(3) @ u, STARTS, {"inputs": np.zeros(2)}, r"of shape \(2,\) and an input of shape \(2,\)"),
+    (lambda x: np.tanh(x), STARTS, {}, "system must be written in jax.numpy, without Python branches"),
+    (lambda x: x if x[0] > 0 else -x, STARTS, {}, "system must be written in jax.numpy, without Python branches"),
 ])  # fmt: skip
 def test_bad_input_is_refused_with_one_clear_message(system, starts, options, message):
     with pytest.raises(ValueError, match=message):
@@ -60,3 +67,4 @@ def test_what_is_not_finite_or_never_ends_has_a_name():
     assert bool(found.result == wp.RESULTS.no_fixed_point) and found.reached_point.tolist() == [[-1, -1]]
     assert "0 fixed points (0 stable) and 0 slow points" in str(found)
     assert found.to_dataset().attrs["result"] == "no_fixed_point"
+    assert "1 start had not settled after 5 steps: more `steps` may settle" in str(found)

@@ -63,6 +63,7 @@ def test_ring_distance_goes_around():
     [
         (lambda: dale_signs(-1, 3), "excitatory must be a whole number of units, at least 0"),
         (lambda: dale_signs(0, 0), "at least one unit"),
+        (lambda: dale_signs(True, 2), "excitatory must be a whole number of units, at least 0; got True"),
         (lambda: balanced(jax.random.key(0), 3, 0, 1, 1, radius=1.0, leak=0.1), "inhibitory must be a whole number"),
         (lambda: balanced(jax.random.key(0), 3, 1, 1, 1, radius=0.0, leak=0.1), "radius .* must be positive"),
         (lambda: supralinear_ring(4, w_in=np.ones((4, 2))), r"w_in must be \(post, in\) = \(8, in\)"),

@@ -74,7 +74,7 @@ def one():
     x, rates = np.array([0.5, -0.3, 0.8]), np.zeros(3)
     for _ in range(300):
         rates = np.tanh(w_rec @ rates + x)
-    network = wp.RateRNN(w_rec, np.eye(3), np.eye(3), leak=0.5)
+    network = wp.RateRNN(w_rec, np.eye(3), np.eye(3), bias=np.zeros(3), leak=0.5)
     return network, wp.StaticTargets(x[None], (rates - [0.1, -0.2, 0.3])[None], loss="half_squared")
 
 
@@ -274,6 +274,11 @@ def test_steps_through_a_singular_response_are_named():
     rule = wp.Reparameterised("A", exact=True, solver=FAST)
     outcome = lambda rate: rule.step_at(network, batch, at_rest(network, batch), {"w_rec": jnp.asarray(rate)})[1]  # noqa: E731
     assert outcome(1.0) == wp.RESULTS.singular and outcome(0.9) == wp.RESULTS.successful
+    # A+ = diag(1, small): of full rank, and all but singular.
+    network = wp.LinearRNN(np.eye(2) / 2, np.eye(2), np.eye(2))
+    for small, named in ((1e-13, wp.RESULTS.singular), (1e-11, wp.RESULTS.successful)):
+        batch = wp.StaticTargets(np.eye(2), np.diag([1.0, small])).everything()
+        assert outcome(1.0) == named
     network, task, *_ = general("tanh-rate")
     batch = task.everything().taken(jnp.array([2]))
     rest = at_rest(network, batch)
@@ -301,12 +306,23 @@ def test_the_mean_metric_descends_where_the_mean_of_updates_does_not():
     assert metric_parts("K", network.w_rec, rest.steady.slopes)[0].shape == (6, 8, 8)
 
 
+@pytest.mark.parametrize("parameter", ["K", pytest.param("A", marks=pytest.mark.slow)])
+def test_the_mean_metric_by_chunks_is_the_same(parameter):
+    """Six samples, four at a time: the last chunk is not full."""
+    network, task = eight_units("tanh", "cross_entropy")
+    whole, chunked = (velocity(wp.MeanMetric(parameter, solver=FAST, chunk=size), network, task) for size in (None, 4))
+    for name in ("w_rec", "w_in", "w_out"):
+        np.testing.assert_allclose(getattr(chunked[0], name), getattr(whole[0], name), rtol=1e-7, atol=1e-9)
+
+
 def test_the_mean_metric_of_one_sample_is_its_own(one):
     for parameter in ("A", "K"):
-        moved, _ = velocity(wp.MeanMetric(parameter, solver=FAST), *one)
+        # One sample's metric is a single Kronecker product, and so is its preconditioner: one step is exact.
+        moved, _ = velocity(wp.MeanMetric(parameter, max_steps=1, solver=FAST), *one)
         np.testing.assert_allclose(moved.w_rec, ONE[parameter], atol=1e-9)
         other, _ = velocity(RULES[parameter], *one)
         np.testing.assert_allclose(moved.w_in, other.w_in, atol=1e-11)
+        np.testing.assert_allclose(moved.bias, other.bias, atol=1e-11)
 
 
 def test_nudges_inside_and_outside():
@@ -360,6 +376,7 @@ def test_dead_units():
         (lambda: wp.Reparameterised(lookahead=True), "lookahead changes exact steps only"),
         (lambda: wp.MeanMetric("dW4"), "parameter must be A or K; got 'dW4'"),
         (lambda: wp.MeanMetric(max_steps=0), "max_steps at least 1"),
+        (lambda: wp.MeanMetric(chunk=0), "chunk must be a whole number of samples of at least 1, or None; got 0"),
         (lambda: wp.PhantomGradient(0), "terms must be a whole number of at least 1; got 0"),
         (lambda: wp.EquilibriumPropagation(nudge=0.0), "nudge must be positive and finite; got 0"),
     ],

@@ -83,9 +83,21 @@ def test_the_linearised_rule_runs_away_by_name(ten):
     away = run(network, task, LINEAR["dW3"], 3.0, 100)
     np.testing.assert_allclose(away.loss[1], 5931.476697, rtol=1e-8)
     assert away.result == wp.RESULTS.diverged and len(away) <= 14 and np.all(np.isfinite(away.w_rec))
-    with pytest.raises(RuntimeError, match=r"stopped after step \d+ of 100 \(diverged\)"):
-        setup = wp.Setup(network, task, LINEAR["dW3"], train=("w_rec",), rates={"w_rec": 3.0})
+    setup = wp.Setup(network, task, LINEAR["dW3"], train=("w_rec",), rates={"w_rec": 3.0})
+    advice = r'Where steps are too large, guards="halve" and max_rel_step=0.1 keep them in bounds'
+    with pytest.raises(RuntimeError, match=rf"stopped after step \d+ of 100 \(diverged\).*\. {advice}"):
         wp.train(setup, PLAIN, 100, record=EVERY)
+
+
+@pytest.mark.slow
+def test_advice_keeps_a_run_in_bounds(ten):
+    """What the message of the failed run says: the same rate, guarded and bounded, learns."""
+    network, task, _ = ten
+    path = run(network, task, LINEAR["dW3"], 3.0, 100, guards="halve", max_rel_step=0.1)
+    assert path.result == wp.RESULTS.successful and path.loss[-1] < 1e-6 and np.all(np.diff(path.loss) <= 1e-20)
+    with pytest.raises(RuntimeError, match=r'too large, guards="halve" keeps them in bounds'):
+        setup = wp.Setup(network, task, LINEAR["dW3"], train=("w_rec",), rates={"w_rec": 3.0})
+        wp.train(setup, PLAIN, 100, record=EVERY, max_rel_step=1e9)
 
 
 X = np.array([0.5, 1.0, 1.5, 2.0])
@@ -262,6 +274,10 @@ def test_a_margin_keeps_fixed_points_stable():
         network, task, LINEAR["dW2"], 1 / (2 * np.mean(X**2)), 2, guards=wp.Guards(margin=0.1, max_halvings=3)
     )
     assert np.all(guarded.w_rec < 0.9) and np.all(guarded.statistics["stable"] == 1)
+    # One step to 1 / (1 - w) = 20 would end at w = 0.95, stable and within the margin; half of it at 0.906.
+    task = wp.StaticTargets(X[:, None], 20 * X[:, None])
+    guarded = run(network, task, LINEAR["dW2"], 1 / (2 * np.mean(X**2)), 1, guards=wp.Guards(margin=0.1))
+    np.testing.assert_allclose(1 / (1 - guarded.w_rec[-1]), 1.25 + (20 - 1.25) / 4, rtol=1e-9)
 
 
 def test_an_order_says_what_every_update_sees(ten):
@@ -274,6 +290,24 @@ def test_an_order_says_what_every_update_sees(ten):
         expected = learned("dW3", expected, x[:, row], t[:, row], 0.1, 1)[1]
         np.testing.assert_allclose(path.w_rec[step + 1], expected, atol=1e-13)
     np.testing.assert_array_equal(path.statistics["batch_loss"], path.loss)
+
+
+def test_every_batch_is_solved_once(monkeypatch):
+    """Recorded at every update: one solve for each, which serves update and record, and one for the last record."""
+    from weightpath.learn import static
+
+    solves, plain = [], static.at_rest
+
+    def counted(*arguments):
+        jax.debug.callback(lambda: solves.append(1))
+        return plain(*arguments)
+
+    monkeypatch.setattr(static, "at_rest", counted)
+    network = wp.LinearRNN(0.1 * np.eye(3), np.eye(3), np.eye(3))
+    task = wp.StaticTargets(np.eye(3), 2 * np.eye(3), order=[[0, 1], [1, 2], [2, 0], [0, 1]])
+    path = run(network, task, LINEAR["dW3"], 0.1, 4)
+    jax.effects_barrier()
+    assert len(path) == 5 and len(solves) == 5
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 from fixed_point_program import wave
 
 import weightpath as wp
+from weightpath.analysis.poles import finite_eigenvalues
 
 
 def ten_units() -> tuple[np.ndarray, np.ndarray]:
@@ -122,3 +123,16 @@ def test_bad_lines_are_refused():
         wp.analysis.poles(network(w), d, within=(1, -1))
     with pytest.raises(ValueError, match='"flow" or "map"; got \'both\''):
         wp.analysis.stability_radius(network(w), d, dynamics="both")
+
+
+def test_a_direction_of_low_rank_has_as_many_eigenvalues_as_its_rank():
+    """Those at infinity come out of the pencil as huge numbers, up to rounding, and are no poles."""
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        w, left, right = (generator.normal(size=shape) for shape in ((30, 30), (30, 10), (10, 30)))
+        a = np.eye(30) - 0.5 * w / np.sqrt(30)
+        # a x = t L R x: the finite t are the inverse eigenvalues of R a^-1 L.
+        known = 1 / np.linalg.eigvals(right @ np.linalg.solve(a, left))
+        found = finite_eigenvalues(a, left @ right)
+        assert found.shape == (10,)
+        np.testing.assert_allclose(np.sort_complex(np.round(found, 9)), np.sort_complex(np.round(known, 9)), atol=1e-8)

@@ -5,6 +5,7 @@ import pytest
 from fixed_point_program import loss, ten_units, update, wave
 
 import weightpath as wp
+from weightpath.analysis.update_angles import norms_and_angles
 
 LINE = wave(10, 10, 1, 2, 0.7, 2.5 * np.sqrt(0.2))
 
@@ -108,6 +109,14 @@ def test_angles_and_norms_of_first_updates():
         found.between("dW1", "dW5")
 
 
+def test_angles_beyond_a_right_one_keep_their_digits_too():
+    turns = np.array([0.0, 1e-9, 1.0, 2.5, np.pi - 1e-9])
+    norms, degrees = norms_and_angles(3 * np.stack([np.cos(turns), np.sin(turns)], axis=1))
+    np.testing.assert_allclose(norms, 3, rtol=1e-14)
+    np.testing.assert_allclose(degrees, np.degrees(np.abs(turns[:, None] - turns)), rtol=1e-7, atol=1e-13)
+    np.testing.assert_allclose(180 - degrees[0, -1], np.degrees(1e-9), rtol=1e-5)
+
+
 def test_an_update_that_vanishes_has_no_angle():
     w, x, _ = ten_units()
     task = wp.StaticTargets(x.T, np.linalg.solve(np.eye(10) - w, x).T)
@@ -138,6 +147,12 @@ def test_bad_sections_are_refused():
         wp.analysis.landscape(other, np.eye(2), [0.0, 1.0])
     with pytest.raises(ValueError, match="samples are all known"):
         wp.analysis.update_angles(other, [wp.BPTT()])
+    with pytest.raises(ValueError, match="BPTT learns from trials in time"):
+        wp.analysis.update_angles(here, wp.BPTT())
+    with pytest.raises(ValueError, match=r"the direction must be real numbers .* got None"):
+        wp.analysis.landscape(here, None, [0.0, 1.0])
+    with pytest.raises(ValueError, match="the direction must be real numbers"):
+        wp.analysis.landscape(here, LINE + 1j, [0.0, 1.0])
     with pytest.raises(ValueError, match="rules is empty"):
         wp.analysis.update_angles(here, [])
     with pytest.raises(ValueError, match="positive and finite; got 0"):

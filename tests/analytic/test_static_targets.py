@@ -73,6 +73,8 @@ def test_an_order_needs_no_key_and_stays_at_its_last_row():
         ((np.where(INPUTS == 3, np.nan, INPUTS), TARGETS), {}, "inputs holds NaN or infinite entries"),
         ((INPUTS, np.where(TARGETS == 1, np.inf, TARGETS)), {}, "targets holds NaN or infinite entries"),
         ((INPUTS, LABELS - 1), {}, "labels count from 0; got -1"),
+        ((INPUTS + 1j, TARGETS), {}, r"expected real numbers; got complex128 of shape \(7, 2\)"),
+        ((None, TARGETS), {}, "expected an array of real numbers; got None"),
         ((INPUTS, TARGETS), {"loss": "absolute"}, "loss must be one of squared, half_squared, .*; got 'absolute'"),
         ((INPUTS, TARGETS), {"loss": "cross_entropy"}, "needs whole-number labels"),
         ((INPUTS, LABELS), {"trials": 8}, "trials must be a whole number from 1 to the number of samples, 7; got 8"),

@@ -179,6 +179,7 @@ def test_ring_of_orientations():
     [
         (dict(sizes=(1.0, 0.5)), "sizes must be diameters that grow"),
         (dict(sizes=(0.0, 0.5)), "sizes must be diameters that grow"),
+        (dict(sizes=(1.0, np.inf)), "sizes must be diameters that grow"),
         (dict(units=1), "units must be a whole number, at least 2"),
         (dict(centre=0.0), "centre must be positive"),
         (dict(suppression=-1.0), "suppression must not be negative"),

@@ -79,3 +79,17 @@ def test_an_overflow_is_an_outcome():
     words = [wp.outcome_name(jax.tree.map(lambda code, k=k: code[k], steady.result)) for k in range(2)]
     assert words == ["nonfinite", "successful"]
     assert np.all(np.isfinite(steady.rates))
+    assert repr(steady) == (
+        "SteadyState(2 samples of 1 units: nonfinite 1; successful 1; residual at most "
+        f"{float(np.max(steady.residual)):.1e} after at most {int(np.max(steady.iterations))} iterations; "
+        "found by none 1; picard 1)"
+    )
+
+
+def test_a_tolerance_below_rounding_is_refused():
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), NET)
+    with pytest.raises(ValueError, match="tolerance=1e-10 is below the rounding of float32, 6.0e-08"):
+        wp.steady_state(single, np.ones(2), solver=wp.SteadySolver(tolerance=1e-10))
+    rule = wp.EuclideanFixedPoint(solver=wp.SteadySolver(adjoint_tolerance=1e-20))
+    with pytest.raises(ValueError, match="adjoint_tolerance=1e-20 is below the rounding of float64, 1.1e-16"):
+        rule.init(NET, wp.StaticTargets(np.ones((3, 2)), np.ones((3, 2))).everything(), None)

@@ -130,3 +130,17 @@ def test_many_samples_are_worked_on_in_chunks(monkeypatch):
         monkeypatch.setattr(chunks, "NUMBERS", numbers)
         found = jax.jit(lambda *arrays: chunks.in_chunks(solve, *arrays, 3))(todo, (matrices, rights), rights)
         np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_rates_follow_net_inputs_by_their_slopes():
+    """States of form="current" are the net inputs z; dr = f'(z) dz along any change of the inputs."""
+    net, solver = network(form="current"), wp.SteadySolver(newton=False, adjoint="lu")
+
+    def along(inputs):
+        found = solve_states(net, inputs, solver=solver, check=False)
+        return found.rates, found.states, found.slopes
+
+    found, moved = jax.jit(lambda way: jax.jvp(along, (jnp.asarray(INPUTS),), (way,)))(normal(7, SAMPLES, IN))
+    np.testing.assert_allclose(moved[0], found[2] * moved[1], atol=1e-13)
+    # tanh: d f' = -2 r dr.
+    np.testing.assert_allclose(moved[2], -2 * found[0] * moved[0], atol=1e-13)

@@ -232,6 +232,7 @@ def test_population_is_the_mean_of_sampled_updates(loss):
     for name, sampled in updates(rules).items():
         exact, _ = cases.exact(horizon, loss)["bptt" if name in ("uoro", "kfrtrl") else name]
         for one, other in zip((sampled.w_rec, sampled.w_in, sampled.w_out), exact, strict=True):
+            one = np.asarray(one)
             error = np.std(one, axis=0) / np.sqrt(trials)
             assert np.max(np.abs(np.mean(one, axis=0) + other) / error) < 4, name
 

@@ -116,8 +116,8 @@ def test_padded_terms_have_no_part_in_the_loss_and_no_gradient(recording, mask, 
     problem, layout, core = run.arrangement.problem(run.dtype), run.arrangement.layout, model.core
     # Away from the start, where some arrays are zero.
     leaves, structure = jax.tree.flatten(run.state.parameters)
-    keys = jax.random.split(jax.random.key(0), len(leaves))
-    moved = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    rng = np.random.default_rng(0)
+    moved = [jax.device_put(np.asarray(leaf) + 0.1 * rng.standard_normal(leaf.shape)) for leaf in leaves]
     parameters = jax.tree.unflatten(structure, moved)
     work = jax.jit(jax.value_and_grad(lambda *given: objective(*given, jnp.asarray(0.01), layout)[0]))
     loss, gradient = work(parameters, problem)

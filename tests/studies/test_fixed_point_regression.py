@@ -103,3 +103,20 @@ def test_the_linearised_rule_ends_as_diverged_from_beyond_the_pole():
     assert [check.evaluate(dataset).passed for check in found] == [True, True]
     assert np.isfinite(dataset.unit_loss.sel(unit_update=9)).all()
     assert np.isnan(dataset.unit_loss.sel(unit_update=slice(10, None))).all()
+
+
+def test_the_prediction_is_linear_regression():
+    """A <- A - rate 2/m (A X - T) X^T, update by update, and a rate at which it stops converging."""
+    predicted = STUDY.predict(STUDY.settings("quick"))
+    problem = cases.drawn("0", 10, 4)
+    for rate in (0.3, 3.0):
+        response, losses = np.linalg.inv(np.eye(10) - problem.start), []
+        for _ in range(101):
+            error = response @ problem.inputs - problem.targets
+            losses.append(np.sum(error**2) / 4)
+            response = response - rate / 2 * error @ problem.inputs.T
+        np.testing.assert_allclose(predicted[f"loss_at_{rate:g}"][:4], np.array(losses)[[0, 1, 10, 100]], rtol=1e-9)
+    assert predicted["update"] == [0, 1, 10, 100, 1000, 3500]
+    largest = predicted["largest_rate"]
+    below, above = (problem.regression_loss(share * largest, np.array([0, 4000])) for share in (0.99, 1.01))
+    assert below[1] < 1e-20 * below[0] and above[1] > 1e20 * above[0]

@@ -1,11 +1,19 @@
 r"""What happens to fixed points along one parameter: which kind of bifurcation, where, and to which branches.
 
-Between two neighbouring places a branch may end or begin, or an eigenvalue of a branch may cross zero. A pair that
-ends or begins together is a saddle-node; a pair that does so while a real eigenvalue of a lasting branch crosses zero
-is a pitchfork; two lasting branches whose real eigenvalues cross together are a transcritical exchange; a complex pair
-that crosses is a Hopf bifurcation. Of a map, which is stable inside the unit circle, a pair that crosses it is a
-Neimark-Sacker bifurcation, and an eigenvalue that crosses -1 a flip. A branch that ends or begins alone is `unpaired`:
-its partner exists only between the two places (as it may on the long way across a jump), or was not found.
+Between two neighbouring places branches may end or begin, and eigenvalues of a branch may cross the border of
+stability. What happens at one place and one point is one event, and it is named when it is one of those that a single
+parameter meets:
+
+- saddle-node: two branches end or begin together;
+- pitchfork: the same, where a real eigenvalue of a branch that goes on crosses zero;
+- transcritical: a real eigenvalue of two branches that go on crosses zero, and they exchange their stability;
+- Hopf: a complex pair of one branch crosses; of a map (stable inside the unit circle) it is a Neimark-Sacker
+  bifurcation, and a single eigenvalue that crosses -1 a flip.
+
+"zero eigenvalue" is a real one that crosses where no other branch was found; a branch that ends or begins alone is
+"unpaired": its partner exists only between the two places (as it may on the long way across a jump), or was not found.
+Anything else is "degenerate": several eigenvalues cross at once, as symmetry or a special choice of weights makes them,
+and no simple name would be right; `crossing` says how many.
 """
 
 from dataclasses import dataclass
@@ -13,13 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightpath._types import Float
+from weightpath.analysis.bifurcation_names import TOGETHER, Crossing, End, named
 from weightpath.analysis.continuation import Carried, carry
 from weightpath.analysis.flow_points import Flow, eigenvalues, growth, unstable_directions
 
-KINDS = ("saddle-node", "pitchfork", "transcritical", "zero eigenvalue", "Hopf", "unpaired", "Neimark-Sacker", "flip")
+KINDS = (
+    "saddle-node", "pitchfork", "transcritical", "zero eigenvalue", "Hopf", "unpaired", "Neimark-Sacker", "flip",
+    "degenerate",
+)  # fmt: skip
 BISECTIONS = 20
-#: Ends of branches closer than this, relative to one plus their length, have met.
-MEET = 0.1
+#: A smaller imaginary part may be rounding of two real eigenvalues that are equal.
+COMPLEX = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +48,8 @@ class Bifurcation:
     """Number of the place before it."""
     point: Float[np.ndarray, " coord"]
     """The fixed point there."""
+    crossing: int = 1
+    """How many eigenvalues cross the border of stability there; a complex pair counts as one."""
 
 
 def bifurcations(
@@ -50,92 +64,36 @@ def bifurcations(
     for here in range(len(flows) - 1):
         begin, end = flows[here], flows[here + 1]
         span = places[here + 1] - places[here]
-        lasting = [number for number, row in enumerate(rows) if here in row and here + 1 in row]
         forth, back = ways[here]
-        ended = [
-            _End(forth[row[here]].share, number, forth[row[here]].point)
-            for number, row in enumerate(rows)
-            if here in row and here + 1 not in row
-        ]
-        begun = [
-            _End(1 - back[row[here + 1]].share, number, back[row[here + 1]].point)
-            for number, row in enumerate(rows)
-            if here + 1 in row and here not in row
-        ]
-        crossings = [
-            _Crossing(kind, share, number, point)
-            for number in lasting
-            for kind, share, point in _crossings(begin, end, sets[here][rows[number][here]])
-        ]
-        for kind, share, branches, point in _named(crossings, ended, begun):
+        ended, begun, crossings = [], [], []
+        for number, row in enumerate(rows):
+            if here in row:
+                point, last = sets[here][row[here]], here + 1 in row
+                if not last:
+                    ended.append(End(forth[row[here]].share, number, forth[row[here]].point))
+                until = 1.0 if last else min(forth[row[here]].share, carry(begin, end, point).share)
+                crossings += [
+                    Crossing(kind, share, number, where) for kind, share, where in _crossings(begin, end, point, until)
+                ]
+            elif here + 1 in row:
+                point, way = sets[here + 1][row[here + 1]], back[row[here + 1]]
+                begun.append(End(1 - way.share, number, way.point))
+                until = min(way.share, carry(end, begin, point).share)
+                crossings += [
+                    Crossing(kind, 1 - share, number, where)
+                    for kind, share, where in _crossings(end, begin, point, until)
+                ]
+        for kind, share, branches, point, count in named(crossings, ended, begun):
             place = float(places[here] + share * span)
-            events.append(Bifurcation(kind, place, tuple(sorted(branches)), here, point))
+            events.append(Bifurcation(kind, place, tuple(sorted(set(branches))), here, point, count))
     return tuple(sorted(events, key=lambda event: event.place))
 
 
-@dataclass(frozen=True, eq=False)
-class _Crossing:
-    """An eigenvalue, or a pair, of a branch that becomes unstable or stable."""
+def _crossings(begin: Flow, end: Flow, point: np.ndarray, until: float) -> list[tuple[str, float, np.ndarray]]:
+    """How modes become unstable or stable along a branch up to a share: the kind, its share of the way, and the point.
 
-    kind: str
-    share: float
-    branch: int
-    point: np.ndarray
-
-
-def _named(
-    crossings: list[_Crossing], ended: list["_End"], begun: list["_End"]
-) -> list[tuple[str, float, list[int], np.ndarray]]:
-    """Events of one interval from what crosses, ends and begins in it."""
-    events = [(one.kind, one.share, [one.branch], one.point) for one in crossings if one.kind != "real"]
-    real = sorted((one for one in crossings if one.kind == "real"), key=lambda one: (one.share, one.branch))
-    groups = [group for side in (ended, begun) for group in _paired(side)]
-    pairs = [group for group in groups if len(group) == 2]
-    while real and pairs:
-        one = real.pop(0)
-        place = [abs(np.mean([end.share for end in pair]) - one.share) for pair in pairs]
-        pair = pairs.pop(int(np.argmin(place)))
-        events.append(("pitchfork", one.share, [one.branch, *(end.branch for end in pair)], one.point))
-    while len(real) >= 2:
-        one, other = real.pop(0), real.pop(0)
-        middle = (one.share + other.share) / 2
-        events.append(("transcritical", middle, [one.branch, other.branch], (one.point + other.point) / 2))
-    events += [("zero eigenvalue", one.share, [one.branch], one.point) for one in real]
-    for pair in pairs:
-        share, point = np.mean([end.share for end in pair]), np.mean([end.point for end in pair], axis=0)
-        events.append(("saddle-node", float(share), [end.branch for end in pair], point))
-    alone = [group[0] for group in groups if len(group) == 1]
-    return events + [("unpaired", end.share, [end.branch], end.point) for end in alone]
-
-
-@dataclass(frozen=True, eq=False)
-class _End:
-    """The end (or beginning) of a branch: its share of the way, the branch, and the point there."""
-
-    share: float
-    branch: int
-    point: np.ndarray
-
-
-def _paired(side: list[_End]) -> list[list[_End]]:
-    """Ends that meet, in pairs, nearest first; those that meet no other alone."""
-    left, groups = list(side), []
-    while len(left) > 1:
-        gap = {
-            (i, j): float(np.linalg.norm(left[i].point - left[j].point)) / (1 + float(np.linalg.norm(left[i].point)))
-            for i in range(len(left))
-            for j in range(i)
-        }
-        i, j = min(gap, key=lambda pair: gap[pair])
-        if gap[i, j] > MEET:
-            break
-        groups.append([left[i], left[j]])
-        left = [end for place, end in enumerate(left) if place not in (i, j)]
-    return groups + [[end] for end in left]
-
-
-def _crossings(begin: Flow, end: Flow, point: np.ndarray) -> list[tuple[str, float, np.ndarray]]:
-    """How modes become unstable or stable along a branch that lasts: the kind, its share of the way, and the point."""
+    A branch that ends is looked at up to shortly before that: at its very end an eigenvalue is zero.
+    """
 
     def there(share: float) -> np.ndarray:
         return carry(begin, begin.toward(end, share), point).point
@@ -146,7 +104,10 @@ def _crossings(begin: Flow, end: Flow, point: np.ndarray) -> list[tuple[str, flo
     def count(share: float) -> int:
         return int(unstable_directions(begin, seen(share)))
 
-    found = _between(begin, count, seen, 0.0, 1.0, count(0.0), count(1.0))
+    last = until if until >= 1 else until - TOGETHER
+    if last <= 0:
+        return []
+    found = _between(begin, count, seen, 0.0, last, count(0.0), count(last))
     return [(kind, share, there(share)) for kind, share in found]
 
 
@@ -164,6 +125,7 @@ def _between(flow: Flow, count, seen, low: float, high: float, below: int, above
     values = seen(high)
     critical = values[np.argsort(np.abs(growth(flow, values)))][: abs(above - below)]
     place, discrete = (low + high) / 2, getattr(flow, "discrete", False)
-    if len(critical) == 2 and np.all(critical.imag != 0):
-        return [("Neimark-Sacker" if discrete else "Hopf", place)]
-    return [("flip" if discrete and value.real < -1 else "real", place) for value in critical]
+    pairs = int(np.sum(np.abs(critical.imag) > COMPLEX * (1 + np.abs(critical)))) // 2
+    alone = sorted(critical, key=lambda value: abs(value.imag))[: len(critical) - 2 * pairs]
+    found = [("Neimark-Sacker" if discrete else "Hopf", place)] * pairs
+    return found + [("flip" if discrete and value.real < -1 else "real", place) for value in alone]

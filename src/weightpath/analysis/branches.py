@@ -8,9 +8,11 @@ from weightpath._types import Bool, Complex, Float, Int
 from weightpath.analysis.arclength import Turn, around
 from weightpath.analysis.bifurcations import Bifurcation, bifurcations
 from weightpath.analysis.continuation import Carried, carry
-from weightpath.analysis.flow_points import eigenvalues, merged, nearest, unstable_directions
+from weightpath.analysis.flow_points import Flow, eigenvalues, merged, nearest, unstable_directions
 
 PASSES = 10
+#: Where a way that hops is bisected down to this share; and how far off its end the fold of it may lie.
+SHORTEST, APART = 2.0**-12, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,29 +77,55 @@ class _Ways:
     """Where points are carried to from one place to its neighbour; each way is gone once."""
 
     def __init__(self, flows: list, folds: bool):
-        self.flows, self.folds, self.kept, self.turns = flows, folds, {}, {}
+        self.flows, self.folds, self.kept, self.turns, self.hops = flows, folds, {}, {}, set()
 
     def carried(self, here: int, there: int, point: np.ndarray) -> Carried:
-        """By continuation in the parameter."""
+        """By continuation in the parameter, as far as the way back leads to the same point.
+
+        Where branches meet, a branch that ends may be taken for one that lasts; the way back of that one is another.
+        """
         key = here, there, point.tobytes()
         if key not in self.kept:
-            self.kept[key] = carry(self.flows[here], self.flows[there], point)
+            begin, end = self.flows[here], self.flows[there]
+            found = carry(begin, end, point)
+            if not _returns(begin, end, point, found):
+                self.hops.add(key)
+                found = _until_it_hops(begin, end, point, found)
+            self.kept[key] = found
         return self.kept[key]
 
     def turn(self, here: int, there: int, point: np.ndarray) -> Turn | None:
-        """By arc length, where that is asked for and the point does not arrive."""
+        """By arc length, where that is asked for and the point comes to an end, and does not meet one that lasts."""
         key = here, there, point.tobytes()
         if key not in self.turns:
-            ends = self.folds and not self.carried(here, there, point).arrived
+            ends = self.folds and not self.carried(here, there, point).arrived and key not in self.hops
             self.turns[key] = around(self.flows[here], self.flows[there], point) if ends else None
         return self.turns[key]
 
     def end(self, here: int, there: int, point: np.ndarray) -> Carried:
         """The point carried over; where it ends at a fold that was located, the fold."""
-        turn = self.turn(here, there, point)
-        if turn is None or turn.share is None:
-            return self.carried(here, there, point)
+        turn, way = self.turn(here, there, point), self.carried(here, there, point)
+        # Through a point where branches cross the arc may lead on to another fold.
+        if turn is None or turn.share is None or abs(turn.share - way.share) > APART:
+            return way
         return Carried(turn.point, turn.share)
+
+
+def _returns(begin: Flow, end: Flow, point: np.ndarray, way: Carried) -> bool:
+    """Whether the way back from where a point came to leads to it again."""
+    back = carry(begin.toward(end, way.share), begin, way.point) if way.share > 0 else Carried(point, 1.0)
+    return back.arrived and nearest(point[None], back.point) == 0
+
+
+def _until_it_hops(begin: Flow, end: Flow, point: np.ndarray, way: Carried) -> Carried:
+    """The last place from which the way back leads to the point, by bisection."""
+    low, high, best = 0.0, way.share, point
+    while high - low > SHORTEST:
+        middle = (low + high) / 2
+        there = carry(begin, begin.toward(end, middle), point)
+        good = there.arrived and _returns(begin, end, point, Carried(there.point, middle))
+        low, high, best = (middle, high, there.point) if good else (low, middle, best)
+    return Carried(best, low)
 
 
 def _complete(ways: _Ways, sets: list[np.ndarray], here: int, there: int) -> None:

@@ -15,7 +15,8 @@ from weightpath.networks.slopes import is_linear
 def checked_direction(network: AbstractNetwork, direction: Any, name: str = "direction") -> AbstractNetwork:
     """The direction as a network of changes: an array (post, pre) changes `w_rec` alone.
 
-    **Raises:** ValueError for another class of network, another shape, entries that are not finite, or no change.
+    **Raises:** ValueError for another class of network, another shape, entries that are not real and finite numbers, or
+    no change.
     """
     arrays, rest = eqx.partition(network, eqx.is_inexact_array)
     if isinstance(direction, AbstractNetwork):
@@ -26,10 +27,12 @@ def checked_direction(network: AbstractNetwork, direction: Any, name: str = "dir
                 f"{type(direction).__name__} of another structure."
             )
     else:
-        w_rec = np.asarray(direction, dtype=float)
+        w_rec = np.asarray(direction)
+        if not (np.issubdtype(w_rec.dtype, np.floating) or np.issubdtype(w_rec.dtype, np.integer)):
+            raise ValueError(f"{name} must be real numbers (post, pre) or a network of changes; got {direction!r}.")
         if w_rec.shape != network.w_rec.shape:
             raise ValueError(f"{name} must have the shape of w_rec, {network.w_rec.shape}; got {w_rec.shape}.")
-        change = eqx.tree_at(lambda net: net.w_rec, jax.tree.map(jnp.zeros_like, arrays), jnp.asarray(w_rec))
+        change = eqx.tree_at(lambda net: net.w_rec, jax.tree.map(jnp.zeros_like, arrays), jnp.asarray(w_rec, float))
     leaves = list(zip(jax.tree.leaves(change), jax.tree.leaves(arrays), strict=True))
     for leaf, like in leaves:
         if leaf.shape != like.shape:

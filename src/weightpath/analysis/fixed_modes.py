@@ -33,19 +33,20 @@ def modes(jacobian: Float[np.ndarray, "found unit unit"], *, discrete: bool, uni
     where the Jacobian is not diagonalisable to working precision). `unit_time`: tau, or the length of a step.
     """
     count, units = jacobian.shape[:2]
-    values, right = np.linalg.eig(jacobian) if count else (np.zeros((0, units)), np.zeros((0, units, units)))
-    values, right = values.astype(complex), right.astype(complex)
-    size = np.abs(values) if discrete else np.real(values)
-    # Rounding makes the two of a conjugate pair differ by a bit; the upper one comes first all the same.
-    keys = (-np.imag(values), -np.real(values), -np.round(size, 12))
-    order = np.lexsort(keys, axis=1)
-    values = np.take_along_axis(values, order, 1)
-    right = np.take_along_axis(right, order[:, None, :], 2)
-    size = np.take_along_axis(size, order, 1)
-    left = np.full_like(right, np.nan)
-    for number in range(count):
-        if np.linalg.cond(right[number]) < 1e12:
-            left[number] = np.linalg.inv(right[number]).conj().T
+    values, size = np.zeros((count, units), complex), np.zeros((count, units))
+    right, left = np.zeros((count, units, units), complex), np.full((count, units, units), np.nan + 0j)
+    for number, one in enumerate(jacobian):
+        value, columns = np.linalg.eig(one)
+        length = np.abs(value) if discrete else np.real(value)
+        # Rounding makes the two of a conjugate pair differ by a bit; the upper one comes first all the same.
+        order = np.lexsort((-np.imag(value), -np.real(value), -np.round(length, 12)))
+        values[number], size[number], right[number] = value[order], length[order], columns[:, order]
+        try:
+            inverse = np.linalg.inv(right[number])
+        except np.linalg.LinAlgError:
+            continue
+        if np.linalg.norm(columns, 1) * np.linalg.norm(inverse, 1) < 1e12:
+            left[number] = inverse.conj().T
     with np.errstate(divide="ignore"):
         time = -unit_time / (np.log(size) if discrete else size)
     bound = 1.0 if discrete else 0.0

@@ -12,10 +12,12 @@ from weightpath.analysis import fixed_sets as sets
 from weightpath.analysis.fixed_modes import modes
 from weightpath.analysis.fixed_result import FixedPoints
 from weightpath.analysis.fixed_slow import polished
-from weightpath.analysis.fixed_solver import FIXED, FLAT, LANES, METHODS, Ends, search, slopes
+from weightpath.analysis.fixed_solver import MATRIX_FREE, METHODS, Ends, lanes_for, search, slopes
 from weightpath.analysis.fixed_starts import check_states, relaxing_starts, starting_states
+from weightpath.analysis.fixed_steps import FIXED, FLAT
 from weightpath.analysis.fixed_system import FixedSystem, System, as_system, check_shape
 from weightpath.networks.base import AbstractNetwork
+from weightpath.tasks.measures import check_whole
 
 #: Squared speed per unit, halved, up to which a minimum of q is a slow point: a root mean square speed of 0.1.
 SLOW = 0.005
@@ -30,6 +32,7 @@ def fixed_points(
     inputs: Numeric | None = None,
     dynamics: str = "flow",
     solver: str = "levenberg-marquardt",
+    matrix_free: bool | None = None,
     visited: Float[Numeric, "state unit"] | None = None,
     count: int = 512,
     steps: int = 200,
@@ -60,6 +63,9 @@ def fixed_points(
     - `dynamics`: "flow" is stable where every eigenvalue of the Jacobian has a negative real part, "map" (of a network:
       its own `step`) where every modulus is below one. The points are the same; their stability may not be.
     - `solver`: "levenberg-marquardt" or "newton" (halved steps); only the first finds slow points.
+    - `matrix_free`: whether Levenberg-Marquardt gets its steps by conjugate gradients on products with the Jacobian,
+      without the Jacobian; default: from 64 units on. Either way few Jacobians are held at once; but every point that
+      is found keeps its own, with its eigenvectors: 40 MB each of 1000 units.
     - `steps`: iterations of a search at most. `burn_in`: steps of the dynamics before them; they lead towards stable
       points and away from the others.
     - `q_slow`: default 0.005 N, a root mean square speed of 0.1. `tau`, `dt`: what time constants are measured in.
@@ -76,15 +82,22 @@ def fixed_points(
     require_x64("analysis.fixed_points")
     if solver not in METHODS:
         raise ValueError(f"solver must be one of {', '.join(METHODS)}; got {solver!r}.")
-    for name, value in (("steps", steps), ("count", count), ("tau", tau), ("dt", dt)):
+    check_whole(steps=(steps, 1), count=(count, 1), burn_in=(burn_in, 0))
+    for name, value in (("tau", tau), ("dt", dt)):
         if not value > 0:
             raise ValueError(f"{name} must be positive; got {value}.")
+    if q_slow is not None and not q_slow >= 0:
+        raise ValueError(f"q_slow must not be negative (0: no slow points); got {q_slow}.")
+    if matrix_free and solver == "newton":
+        raise ValueError('newton needs the Jacobian; matrix_free goes with solver="levenberg-marquardt".')
     made, table = as_system(system, inputs, dynamics)
     states = _starts(made, system, table, starts, visited, count, jax.random.key(0) if key is None else key)
     check_shape(made, states.shape[1], table.shape[1])
     limit = SLOW * states.shape[1] if q_slow is None else q_slow
     rows = np.repeat(np.arange(len(table)), len(states))
-    ends = search(made, np.tile(states, (len(table), 1)), table[rows], method=solver, steps=steps, burn_in=burn_in)
+    free = (solver != "newton" and states.shape[1] >= MATRIX_FREE) if matrix_free is None else matrix_free
+    ends = search(made, np.tile(states, (len(table), 1)), table[rows], method=solver, matrix_free=free,
+                  steps=steps, burn_in=burn_in)  # fmt: skip
     return _collected(made, states, table, rows, ends, limit, dt if made.discrete else tau)
 
 
@@ -107,26 +120,26 @@ def _collected(
     broken = ~np.isfinite(q) | ~np.all(np.isfinite(state), axis=1)
     fixed = ~broken & (q <= FIXED)
     settling = ~broken & ~fixed & (q <= limit) & (ends.gradient <= SETTLING)
-    points, members, spreads, is_fixed, owner = [], np.full(len(q), -1), [], [], []
+    points, members, spreads, degenerate, is_fixed, owner = [], np.full(len(q), -1), [], [], [], []
     total = 0
     for row in range(len(table)):
         for kind, distinct in ((fixed, _distinct), (settling, _slow)):
             chosen = np.flatnonzero((rows == row) & kind)
             if not len(chosen):
                 continue
-            place, member, spread = distinct(system, state[chosen], q[chosen], table[row])
+            place, member, spread, singular = distinct(system, state[chosen], q[chosen], table[row])
             members[chosen] = np.where(member >= 0, total + member, -1)
             points.append(place)
             spreads.append(spread)
+            degenerate.append(singular)
             is_fixed += [kind is fixed] * len(place)
             owner += [row] * len(place)
             total += len(place)
     units = starts.shape[1]
     place = np.concatenate(points) if points else np.zeros((0, units))
-    spread = np.concatenate(spreads) if spreads else np.zeros(0)
+    spread, singular = (np.concatenate([np.zeros(0), *parts]) for parts in (spreads, degenerate))
     is_fixed, owner = np.array(is_fixed, bool), np.array(owner, int)
     jacobian, driven = jacobians(system, place, table[owner])
-    singular = sets.smallest_singular_value(jacobian) < sets.SINGULAR
     if system.discrete:
         jacobian = jacobian + np.eye(units)
     found = modes(jacobian, discrete=system.discrete, unit_time=unit_time)
@@ -141,7 +154,7 @@ def _collected(
         points=place[order], fixed=is_fixed[order], q=slopes(system, place, table[owner])[0][order] if total else q[:0],
         input=owner[order], eigenvalues=found.eigenvalues[order], right=found.right[order], left=found.left[order],
         time_constants=found.time_constants[order], unstable_dimension=found.unstable_dimension[order],
-        margin=found.margin[order], singular=singular[order], outlier=sets.outliers(place, starts)[order],
+        margin=found.margin[order], singular=singular[order].astype(bool), outlier=sets.outliers(place, starts)[order],
         spread=spread[order], reached=np.bincount(members[members >= 0], minlength=total)[order],
         jacobian=jacobian[order], input_jacobian=driven[order] if system.takes_input else driven[order][..., :0],
         inputs=table, starts=starts, end_state=state.reshape(*shape, units), status=status.reshape(shape),
@@ -152,17 +165,29 @@ def _collected(
 
 
 def _distinct(system: FixedSystem, state: np.ndarray, q: np.ndarray, input: np.ndarray):
-    """Fixed points, the number of each end's point, the spread: equal ends first, then clusters of singular ones."""
+    """Fixed points, the number of each end's point, their spread, and which are singular.
+
+    Equal ends are joined first, then clusters of singular ones.
+    """
     root = np.sqrt(state.shape[1])
     equal = sets.joined(state, q, sets.EQUAL * root)
     place = state[equal.leader]
-    jacobian = jacobians(system, place, np.tile(input, (len(place), 1)))[0]
-    singular = sets.smallest_singular_value(jacobian) < sets.SINGULAR
+    singular = _singular(system, place, input)
     cluster = sets.joined(place, q[equal.leader], np.where(singular, sets.SCATTER * root, 0.0))
     member = cluster.member[equal.member]
     place = place[cluster.leader]
     gap = np.linalg.norm(state - place[member], axis=1)
-    return place, member, np.array([gap[member == one].max() for one in range(len(place))])
+    return place, member, np.array([gap[member == one].max() for one in range(len(place))]), singular[cluster.leader]
+
+
+def _singular(system: FixedSystem, place: np.ndarray, input: np.ndarray) -> np.ndarray:
+    """Where the Jacobian of h is singular; a few Jacobians at a time."""
+    some = lanes_for(place.shape[1])
+    parts = [
+        sets.smallest_singular_value(jacobians(system, part, np.tile(input, (len(part), 1)))[0]) < sets.SINGULAR
+        for part in (place[first : first + some] for first in range(0, len(place), some))
+    ]
+    return np.concatenate([np.zeros(0, bool), *parts])
 
 
 def _slow(system: FixedSystem, state: np.ndarray, q: np.ndarray, input: np.ndarray):
@@ -180,7 +205,8 @@ def _slow(system: FixedSystem, state: np.ndarray, q: np.ndarray, input: np.ndarr
     member = number[rough.member]
     place = sharp[good[equal.leader]]
     gap = np.linalg.norm(state - place[member], axis=1) if len(place) else np.zeros(len(state))
-    return place, member, np.array([gap[member == one].max() for one in range(len(place))])
+    spread = np.array([gap[member == one].max() for one in range(len(place))])
+    return place, member, spread, _singular(system, place, input)
 
 
 def jacobians(
@@ -189,10 +215,11 @@ def jacobians(
     """Derivatives of h with respect to the state and the input at each state."""
     count, units = states.shape
     found = np.zeros((count, units, units)), np.zeros((count, units, inputs.shape[1]))
-    for first in range(0, count, LANES):
-        pick = np.minimum(np.arange(first, first + LANES), count - 1)
+    lanes = lanes_for(units)
+    for first in range(0, count, lanes):
+        pick = np.minimum(np.arange(first, first + lanes), count - 1)
         for whole, part in zip(found, _jacobians(system, states[pick], inputs[pick]), strict=True):
-            whole[first : first + LANES] = np.asarray(part)[: count - first]
+            whole[first : first + lanes] = np.asarray(part)[: count - first]
     return found
 
 

@@ -145,7 +145,22 @@ class FixedPoints:
                 f"  {self.unstable_dimension[one]:8d}  {self.margin[one]:8.4f}  {slowest:>15s}  {self.reached[one]:7d}"
                 f"  {', '.join(notes)}".rstrip()
             )
-        return "\n".join([*lines, f"margin: {'1 - ' if self.dynamics == 'map' else '-'}{lead}"])
+        lines.append(f"margin: {'1 - ' if self.dynamics == 'map' else '-'}{lead}")
+        return "\n".join([*lines, *self._on_their_way()])
+
+    def _on_their_way(self) -> list[str]:
+        """What is to be said about starts that took all steps."""
+        late = self.status == "max_steps"
+        if not late.any():
+            return []
+        centre = self.starts.mean(axis=0)
+        far = np.linalg.norm(self.end_state[late] - centre, axis=1).max()
+        usual = np.linalg.norm(self.starts - centre, axis=1).max()
+        away = f" (they are up to {far / usual:.2g} times as far out as the starts)" if far > 2 * usual > 0 else ""
+        return [
+            f"{_counted(late, 'start')} had not settled after {self.iterations[late].max()} steps: "
+            f"more `steps` may settle them, or q falls for ever{away}"
+        ]
 
 
 def _counted(which: np.ndarray, word: str) -> str:

@@ -1,45 +1,32 @@
-r"""Roots and local minima of $q = \frac12|h|^2$ from many starts: Levenberg-Marquardt or Newton, batch by batch.
+r"""Roots and local minima of $q = \frac12|h|^2$ from many starts, batch by batch.
 
 The starts wait in a queue for a few lanes that are advanced together by one compiled program; a lane that has finished
-takes the next start. So the program is compiled once for a system and its size, whatever the number of starts, and a
-start that takes long holds up one lane and not all others.
+takes the next start. So the program is compiled once for a system and its size, whatever the number of starts, a start
+that takes long holds up one lane and not all others, and memory is that of the lanes: of large networks, whose
+Jacobians are large, fewer are advanced at once.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from weightpath._types import Array, Bool, Float, Int, Numeric
+from weightpath._types import Array, Float, Int, Numeric
+from weightpath.analysis.fixed_steps import STEPS, Lanes, energy, first_damping
 from weightpath.analysis.fixed_system import FixedSystem
 
-Method = Literal["levenberg-marquardt", "newton"]
 METHODS = ("levenberg-marquardt", "newton")
-#: At q up to this a state counts as a fixed point; its speed is then below 1.5e-10.
-FIXED = 1e-20
-#: A minimum of q has a gradient below this, entry by entry.
-FLAT = 1e-8
-#: Iterations keep going below `FIXED` until q is this small for each unit, or does not fall any more.
-ROUNDING = 1e-29
-#: A search ends at a minimum when q falls by less than this share over a step.
-SETTLED = 1e-7
-#: Lanes, and iterations between two looks at which have finished.
-LANES, BLOCK = 64, 4
-DAMPING = 0.01
+#: Units from which on Levenberg-Marquardt solves for its steps by products with the Jacobian, without the Jacobian.
+MATRIX_FREE = 64
+#: Lanes at most, entries of all their Jacobians at most, and iterations between two looks at which have finished.
+LANES, ENTRIES, BLOCK = 64, 2**23, 4
 
 
-class Lanes(NamedTuple):
-    """The searches in progress, one a lane."""
-
-    state: Float[Array, "lane unit"]
-    input: Float[Array, "lane in"]
-    q: Float[Array, " lane"]
-    damping: Float[Array, " lane"]
-    """Of Levenberg-Marquardt, over |h|; of Newton, the share of a step that is tried."""
-    done: Bool[Array, " lane"]
-    count: Int[Array, " lane"]
+def lanes_for(units: int, most: int = LANES) -> int:
+    """How many Jacobians of a system are held at once."""
+    return max(1, min(most, ENTRIES // units**2))
 
 
 class Ends(NamedTuple):
@@ -58,6 +45,7 @@ def search(
     inputs: Float[np.ndarray, "search in"],
     *,
     method: str = "levenberg-marquardt",
+    matrix_free: bool = False,
     steps: int = 200,
     burn_in: int = 0,
 ) -> Ends:
@@ -66,26 +54,27 @@ def search(
     A search does not depend on the others. `burn_in`: steps of the system's own dynamics (of a quarter of a time
     constant for a flow) before the first iteration.
     """
-    count, size = len(starts), min(LANES, 1 << max(len(starts) - 1, 0).bit_length())
+    count, units = starts.shape
     if not count:
         return Ends(starts, np.zeros(0), np.zeros(0), np.zeros(0, int))
-    lanes = jax.tree.map(np.array, _begin(system, starts[_padded(count, size, 0)], inputs[_padded(count, size, 0)],
-                                          jnp.asarray(method == "newton"), burn_in))  # fmt: skip
-    owner = np.where(np.arange(size) < count, np.arange(size), -1)
+    size = min(LANES if matrix_free else lanes_for(units), 1 << (count - 1).bit_length())
+
+    def begin(first: int) -> Lanes:
+        pick, damping = _padded(count, size, first), np.array(first_damping(method))
+        return jax.tree.map(np.array, _begin(system, starts[pick], inputs[pick], damping, np.array(burn_in)))
+
+    lanes, owner = begin(0), np.where(np.arange(size) < count, np.arange(size), -1)
     lanes.done[owner < 0] = True
     waiting, found, spent = min(size, count), np.array(starts), np.zeros(count, int)
     while np.any(owner >= 0):
-        lanes = jax.tree.map(np.array, _advance(system, lanes, method, steps))
+        lanes = jax.tree.map(np.array, _advance(system, lanes, method, matrix_free, steps))
         ended = np.flatnonzero(lanes.done & (owner >= 0))
         found[owner[ended]], spent[owner[ended]] = lanes.state[ended], lanes.count[ended]
         owner[ended] = -1
         fresh = ended[: max(count - waiting, 0)]
         if len(fresh):
             owner[fresh] = np.arange(waiting, waiting + len(fresh))
-            pick = _padded(count, size, waiting)
-            new = jax.tree.map(np.array, _begin(system, starts[pick], inputs[pick],
-                                                jnp.asarray(method == "newton"), burn_in))  # fmt: skip
-            for kept, one in zip(lanes, new, strict=True):
+            for kept, one in zip(lanes, begin(waiting), strict=True):
                 kept[fresh] = one[: len(fresh)]
             waiting += len(fresh)
     q, gradient = slopes(system, found, inputs)
@@ -98,23 +87,18 @@ def _padded(count: int, size: int, first: int) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _begin(system: FixedSystem, states: Numeric, inputs: Numeric, newton: Array, burn_in: int) -> Lanes:
+def _begin(system: FixedSystem, states: Numeric, inputs: Numeric, damping: Numeric, burn_in: Numeric) -> Lanes:
     share = 1.0 if system.discrete else 0.25
     residual, states, inputs = jax.vmap(system.residual), jnp.asarray(states), jnp.asarray(inputs)
-    for _ in range(burn_in):
-        states = states + share * residual(states, inputs)
-    q = _energy(residual(states, inputs))
-    damping = jnp.where(newton, 1.0, DAMPING) * jnp.ones_like(q)
-    return Lanes(states, inputs, q, damping, ~jnp.isfinite(q), jnp.zeros(q.shape, int))
-
-
-def _energy(residual: Float[Array, "lane unit"]) -> Float[Array, " lane"]:
-    return 0.5 * jnp.sum(residual**2, axis=-1)
+    begun = jax.lax.fori_loop(0, jnp.asarray(burn_in), lambda _, now: now + share * residual(now, inputs), states)
+    states = jnp.asarray(begun)
+    q = energy(residual(states, inputs))
+    return Lanes(states, inputs, q, jnp.full(q.shape, damping), ~jnp.isfinite(q), jnp.zeros(q.shape, int))
 
 
 @eqx.filter_jit
-def _advance(system: FixedSystem, lanes: Lanes, method: str, steps: int) -> Lanes:
-    step = _newton if method == "newton" else _levenberg_marquardt
+def _advance(system: FixedSystem, lanes: Lanes, method: str, matrix_free: bool, steps: int) -> Lanes:
+    step = STEPS[method, matrix_free]
     return jax.lax.fori_loop(0, BLOCK, lambda _, now: _kept(now, step(system, now), steps), lanes)
 
 
@@ -124,52 +108,6 @@ def _kept(before: Lanes, after: Lanes, steps: int) -> Lanes:
     return jax.tree.map(
         lambda old, new: jnp.where(before.done.reshape((-1,) + (1,) * (old.ndim - 1)), old, new), before, after
     )
-
-
-def _levenberg_marquardt(system: FixedSystem, now: Lanes) -> Lanes:
-    r"""$\delta = -(J^\top J + \lambda)^{-1} J^\top h$ with $\lambda = \mu |h|$.
-
-    Such a damping vanishes at a root, for quadratic convergence, and at a minimum where h is not zero it has the scale
-    of the curvature that the bending of h adds to q.
-    """
-    residual = jax.vmap(system.residual)(now.state, now.input)
-    jacobian = jax.vmap(system.jacobian)(now.state, now.input)
-    gradient = jnp.einsum("lij,li->lj", jacobian, residual)
-    normal = jnp.einsum("lij,lik->ljk", jacobian, jacobian)
-    added = now.damping * jnp.sqrt(2 * now.q) + 1e-30
-    factor = jnp.linalg.cholesky(normal + added[:, None, None] * jnp.eye(gradient.shape[1]))
-    half = jax.lax.linalg.triangular_solve(factor, -gradient[..., None], left_side=True, lower=True)
-    step = jax.lax.linalg.triangular_solve(factor, half, left_side=True, lower=True, transpose_a=True)[..., 0]
-    trial = now.state + step
-    q = _energy(jax.vmap(system.residual)(trial, now.input))
-    promised = 0.5 * jnp.sum(step * (added[:, None] * step - gradient), axis=-1)
-    ratio = (now.q - q) / jnp.maximum(promised, 1e-300)
-    taken = (q < now.q) & jnp.all(jnp.isfinite(step), axis=-1)
-    damping = jnp.where(taken & (ratio > 0.75), now.damping / 4, jnp.where(ratio > 0.25, now.damping, now.damping * 4))
-    damping = jnp.maximum(jnp.where(taken, damping, now.damping * 4), 1e-9)
-    return _ended(now, trial, q, taken, damping, gradient, damping > 1e12)
-
-
-def _newton(system: FixedSystem, now: Lanes) -> Lanes:
-    """Newton's step, halved until q falls; it ends where it cannot be made any shorter."""
-    residual = jax.vmap(system.residual)(now.state, now.input)
-    jacobian = jax.vmap(system.jacobian)(now.state, now.input)
-    gradient = jnp.einsum("lij,li->lj", jacobian, residual)
-    step = -now.damping[:, None] * jnp.linalg.solve(jacobian, residual[..., None])[..., 0]
-    trial = now.state + step
-    q = _energy(jax.vmap(system.residual)(trial, now.input))
-    taken = (q < now.q) & jnp.all(jnp.isfinite(step), axis=-1)
-    share = jnp.where(taken, jnp.minimum(2 * now.damping, 1.0), now.damping / 2)
-    return _ended(now, trial, q, taken, share, gradient, share < 2.0**-20)
-
-
-def _ended(now: Lanes, trial, q, taken, damping, gradient, stuck) -> Lanes:
-    """Which lanes are at their ends: at a root to rounding, or at a minimum that q has settled at."""
-    fall = jnp.where(taken, (now.q - q) / now.q, 0.0)
-    state, q = jnp.where(taken[:, None], trial, now.state), jnp.where(taken, q, now.q)
-    root = (q <= ROUNDING * state.shape[1]) | ((q <= FIXED) & ~taken)
-    minimum = (jnp.max(jnp.abs(gradient), axis=-1) <= FLAT) & (fall < SETTLED) & (q > FIXED)
-    return now._replace(state=state, q=q, damping=damping, done=root | minimum | stuck)
 
 
 def slopes(

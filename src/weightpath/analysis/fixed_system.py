@@ -147,8 +147,15 @@ def check_shape(system: FixedSystem, units: int, channels: int) -> None:
     call = (state, input) if system.takes_input else (state,)
     try:
         value = eqx.filter_eval_shape(system.system, *call)
+    except jax.errors.JAXTypeError as error:
+        raise ValueError(
+            "system must be written in jax.numpy, without Python branches on its values, so that it can be traced: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
     except TypeError as error:
-        raise ValueError(f"system cannot be called with a state of shape ({units},): {error}") from error
+        hint = "" if system.takes_input else " (a function of state and input needs `inputs`)"
+        shapes = f"({units},)" + (f" and an input of shape ({channels},)" if system.takes_input else "")
+        raise ValueError(f"system cannot be called with a state of shape {shapes}: {error}{hint}") from error
     if getattr(value, "shape", None) != (units,):
         got = getattr(value, "shape", type(value).__name__)
         raise ValueError(f"system must return an array of the state's shape ({units},); got {got}.")

@@ -21,6 +21,8 @@ from weightpath.trajectory import Trajectory
 
 #: Records of a trajectory that are looked at, unless told otherwise.
 PLACES = 40
+#: Branches of an event that are written out one by one.
+LISTED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class FixedPointBranches:
     unstable_dimension: Int[np.ndarray, "branch place"]
     """Number of growing modes, -1 where there is no point."""
     bifurcations: tuple[Bifurcation, ...]
-    """In the order of the parameter: `kind`, `place` (value of the parameter), `branches`, `point`."""
+    """In the order of the parameter: `kind`, `place` (value of the parameter), `branches`, `point`, `crossing`."""
     dynamics: str
     parameter_name: str
     result: RESULTS
@@ -67,6 +69,7 @@ class FixedPointBranches:
                 "eigenvalue_im": ((*each, "eig"), np.imag(self.eigenvalues)),
                 "unstable_dimension": (each, self.unstable_dimension),
                 "event_kind": ("event", np.array([one.kind for one in events], dtype=str)),
+                "event_crossing": ("event", np.array([one.crossing for one in events], dtype=int)),
                 "event_place": ("event", np.array([one.place for one in events], dtype=float)),
                 "event_point": (("event", "unit"), np.array([one.point for one in events]).reshape(-1, units)),
                 "event_branches": ("event", np.array([" ".join(map(str, one.branches)) for one in events], dtype=str)),
@@ -83,10 +86,11 @@ class FixedPointBranches:
             f"to {high:.4g}; others may exist"
         ]
         for one in self.bifurcations:
-            names = ", ".join(map(str, one.branches))
-            lines.append(
-                f"  {one.kind} at {one.place:.6g} ({'branches' if len(one.branches) > 1 else 'branch'} {names})"
-            )
+            count = len(one.branches)
+            names = f"branch{'es' if count > 1 else ''} {', '.join(map(str, one.branches))}"
+            many = f", {one.crossing} eigenvalues at once" if one.crossing > 1 else ""
+            names = names if count <= LISTED else f"{count} branches"
+            lines.append(f"  {one.kind}{many} at {one.place:.6g} ({names})")
         return "\n".join(lines)
 
 
@@ -115,10 +119,11 @@ def follow_fixed_points(
     of neighbouring values are carried over by continuation (Euler, corrected by Newton). Where a point ends, its branch
     is followed by arc length around the fold (`folds`), which locates it and finds the partner. Eigenvalues that cross
     the border of stability in between are bisected for. Kinds: saddle-node (a pair that ends or begins together),
-    pitchfork (the same where an eigenvalue of a lasting branch crosses), transcritical (two lasting branches exchange
-    stability), Hopf (a complex pair crosses); of maps Neimark-Sacker and flip; "zero eigenvalue" and "unpaired" where
-    the partner was not found. Two events of one branch between neighbouring values that undo each other are not seen:
-    give more values.
+    pitchfork (the same where an eigenvalue of a branch that goes on crosses), transcritical (two branches that go on
+    exchange stability), Hopf (a complex pair crosses); of maps Neimark-Sacker and flip; "zero eigenvalue" and
+    "unpaired" where the partner was not found; "degenerate" where several eigenvalues cross at one place and point
+    (`crossing` of them), as equal eigenvalues of the weights that pass one together make them. Two events of one
+    branch between neighbouring values that undo each other are not seen: give more values.
 
     **Raises:** ValueError for values that do not increase or lie outside the way, and as in `fixed_points`.
     """

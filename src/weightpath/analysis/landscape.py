@@ -184,7 +184,7 @@ def landscape(
 
 def _directions(network: AbstractNetwork, directions: Any) -> tuple[AbstractNetwork, ...]:
     alone = isinstance(directions, AbstractNetwork) or (
-        not isinstance(directions, Sequence) and np.ndim(directions) == 2
+        not isinstance(directions, Sequence) and np.ndim(directions) in (0, 2)
     )
     given: list[Any] = [directions] if alone else list(directions)  # pyright: ignore[reportArgumentType]
     if len(given) not in (1, 2):

@@ -11,8 +11,9 @@ from weightpath._results import OUTCOME_NAMES, RESULTS
 from weightpath._types import Array, Complex, Float
 from weightpath.analysis.directions import moved
 from weightpath.networks.base import AbstractNetwork
-from weightpath.networks.slopes import drive_of, is_linear, leak_of, outputs_of
+from weightpath.networks.slopes import drive_of, is_linear, outputs_of
 from weightpath.networks.steady_solver import SteadySolver
+from weightpath.networks.steady_stability import margin_of
 from weightpath.rules.static_loss import outcome, static_loss
 from weightpath.tasks.static_batch import StaticBatch
 
@@ -40,7 +41,10 @@ def evaluate(
     solver: SteadySolver,
     dynamics: str,
 ) -> Points:
-    """All points: fixed points and losses one after another in one compiled program, then their spectra."""
+    """All points: fixed points and losses one after another in one compiled program, then their spectra.
+
+    **Raises:** ValueError for the map of a network in continuous time without a step.
+    """
     program = _linear if is_linear(network) else _nonlinear
     answer = program(network, directions, jnp.asarray(coordinates), batch, solver)
     loss, residual, slopes = (np.asarray(array, dtype=float) for array in answer[:3])
@@ -51,8 +55,8 @@ def evaluate(
         for slope, at in zip(slopes, coordinates, strict=True)
     ]
     values, singular, sign = (np.stack(parts) for parts in zip(*spectra, strict=True))
-    heights = np.real(values) if dynamics == "flow" else _moduli(values, network)
-    margin = 1 - np.max(heights, axis=(1, 2))
+    each = margin_of(network, jnp.asarray(values.reshape(-1, values.shape[-1])), dynamics)
+    margin = np.min(np.asarray(each).reshape(values.shape[:2]), axis=1)
     names = np.where((names == "successful") & ~(margin > 0), "unstable_recurrence", names)
     usable = np.isin(names, ("successful", "unstable_recurrence"))
     return Points(np.where(usable, loss, np.nan), residual, margin, names, values, np.min(singular, axis=1), sign)
@@ -66,15 +70,6 @@ def _spectrum(gained: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     distance = np.eye(gained.shape[-1]) - gained
     singular = np.linalg.svd(distance, compute_uv=False)[:, -1]
     return np.linalg.eigvals(gained).astype(complex), singular, np.linalg.slogdet(distance)[0]
-
-
-def _moduli(values: np.ndarray, network: AbstractNetwork) -> np.ndarray:
-    """Moduli of the eigenvalues of the network's own step.
-
-    **Raises:** ValueError for a network in continuous time without a step.
-    """
-    leak = leak_of(network)
-    return np.exp(network.dt * (values.real - 1)) if leak is None else np.abs(1 - leak + leak * values)  # pyright: ignore
 
 
 @eqx.filter_jit

@@ -65,7 +65,7 @@ def _is_real(values: Complex[np.ndarray, " eig"]) -> Bool[np.ndarray, " eig"]:
 
 
 def _interval(within: Any) -> tuple[float, float]:
-    low, high = (float(bound) for bound in within)
-    if not low <= high:
-        raise ValueError(f"within must be an interval (low, high) with low <= high; got ({low}, {high}).")
-    return low, high
+    bounds = np.asarray(within, dtype=float)
+    if bounds.shape != (2,) or not bounds[0] <= bounds[1]:
+        raise ValueError(f"within must be an interval (low, high) with low <= high; got {within!r}.")
+    return float(bounds[0]), float(bounds[1])

@@ -1,7 +1,7 @@
 """Angles between the updates of several rules at the same weights, and how long the updates are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -50,7 +50,7 @@ class UpdateAngles(eqx.Module):
 
 def update_angles(
     setup: Setup,
-    rules: Mapping[str, AbstractLearningRule] | Sequence[AbstractLearningRule],
+    rules: Mapping[str, AbstractLearningRule] | Sequence[AbstractLearningRule] | AbstractLearningRule,
     *,
     learning_rate: float = 1.0,
 ) -> UpdateAngles:
@@ -60,29 +60,39 @@ def update_angles(
     depends on it for rules that take an exact finite step. An angle is $2\arcsin(|u - v|/2)$ of the unit vectors,
     which keeps its digits where it is small. The setup's own rule does not matter.
 
-    **Raises:** ValueError without rules, for a task that has no exact loss, a learning rate that is not positive, in
-    32-bit mode.
+    Arguments: `rules`: name -> rule, e.g. `{"dW1": wp.EuclideanFixedPoint(), "dW3": wp.Reparameterised()}`; of a
+    sequence the names are those of the classes.
+
+    **Raises:** ValueError without rules, for a task that has no exact loss, a rule that the task or the network does
+    not suit, a learning rate that is not positive, in 32-bit mode.
     """
     require_x64("analysis.update_angles")
     if not (np.isfinite(learning_rate) and learning_rate > 0):
         raise ValueError(f"learning_rate must be positive and finite; got {learning_rate}.")
+    rules = [rules] if isinstance(rules, AbstractLearningRule) else rules
     named = dict(rules) if isinstance(rules, Mapping) else _named(rules)
     if not named:
         raise ValueError("rules is empty; give at least one rule, as {name: rule} or as a sequence.")
     batch = _all_samples(setup)
-    found = [_update(setup, rule, batch, learning_rate) for rule in named.values()]
+    # Each in a setup of its own, which refuses what does not fit.
+    setups = [Setup(setup.network, setup.task, rule, setup.train, setup.rates) for rule in named.values()]
+    found = [_update(one, batch, learning_rate) for one in setups]
     vectors = np.stack([vector for vector, _ in found])
+    norms, degrees = norms_and_angles(vectors)
+    losses = np.array([float(info.loss) for _, info in found])
+    return UpdateAngles(tuple(named), norms, degrees, losses, tuple(info.result for _, info in found))
+
+
+def norms_and_angles(vectors: Float[np.ndarray, "k entry"]) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k k"]]:
+    """Lengths, and the angle of every two in degrees; NaN for those of length zero or not finite."""
     norms = np.linalg.norm(vectors, axis=1)
     usable = np.isfinite(norms) & (norms > 0)
     units = np.where(usable[:, None], vectors, np.nan) / np.where(usable, norms, np.nan)[:, None]
     apart = np.linalg.norm(units[:, None] - units[None, :], axis=-1)
     # Beyond a right angle the sum of the two keeps the digits.
     sums = np.linalg.norm(units[:, None] + units[None, :], axis=-1)
-    half = np.where(
-        apart <= sums, 2 * np.arcsin(np.clip(apart / 2, 0, 1)), np.pi - 2 * np.arcsin(np.clip(sums / 2, 0, 1))
-    )
-    losses = np.array([float(info.loss) for _, info in found])
-    return UpdateAngles(tuple(named), norms, np.degrees(half), losses, tuple(info.result for _, info in found))
+    acute, obtuse = (2 * np.arcsin(np.clip(length / 2, 0, 1)) for length in (apart, sums))
+    return norms, np.degrees(np.where(apart <= sums, acute, np.pi - obtuse))
 
 
 def _all_samples(setup: Setup) -> Any:
@@ -99,16 +109,16 @@ def _all_samples(setup: Setup) -> Any:
     return everything()
 
 
-def _update(setup: Setup, rule: AbstractLearningRule, batch: Any, learning_rate: float) -> tuple[np.ndarray, Any]:
-    change, info = _step(setup, rule, batch, learning_rate)
+def _update(setup: Setup, batch: Any, learning_rate: float) -> tuple[np.ndarray, Any]:
+    change, info = _step(setup, batch, learning_rate)
     leaves = [np.ravel(np.asarray(getattr(change, name), dtype=float)) for name in setup.train]
     return np.concatenate(leaves), info
 
 
 @eqx.filter_jit
-def _step(setup: Setup, rule: Any, batch: Any, learning_rate: Any) -> tuple[Any, Any]:
-    """The displacement of the network's weights by one update of the rule."""
-    network = setup.network
+def _step(setup: Setup, batch: Any, learning_rate: Any) -> tuple[Any, Any]:
+    """The displacement of the network's weights by one update of the setup's rule."""
+    network, rule = setup.network, cast(Any, setup.rule)
     state = rule.init(network, batch, jax.random.key(0))
     if getattr(rule, "steps_exactly", False):
         rates = {name: rate * learning_rate for name, rate in setup.rates.items()}

@@ -115,8 +115,14 @@ def which_rule(
             raise ValueError(f"{kind} must give positive numbers for w_rec, w_in, w_out; got {given}.")
     if blocks < 2 or resamples < 1:
         raise ValueError(f"blocks must be at least 2 and resamples at least 1; got {blocks} and {resamples}.")
-    if trajectory.only_last or trajectory.shared:
-        raise ValueError("the trajectory does not hold w_rec, w_in and w_out at every step; record whole networks.")
+    if trajectory.only_last:
+        raise ValueError("the trajectory holds the last network only; train with whole networks recorded.")
+    if trajectory.shared or any(not hasattr(trajectory.networks, name) for name in names):
+        raise ValueError(
+            "which_rule compares the movements of w_rec, w_in and w_out of one network; this trajectory, of "
+            f"{type(trajectory.networks).__name__}, has not all three at every step, as a fit to a recording has not: "
+            "its recurrent weights alone move. Give the path of a trained network."
+        )
     arrays = [np.asarray(getattr(trajectory.networks, name), dtype=np.float64) for name in names]
     units, outputs = arrays[0].shape[1], arrays[2].shape[1]
     if feedback is not None and np.shape(feedback) != (outputs, units):

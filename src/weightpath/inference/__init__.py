@@ -14,6 +14,7 @@ from weightpath.inference.series import series_to_recording
 from weightpath.inference.spikes import spikes_to_recording
 
 if TYPE_CHECKING:
+    from weightpath.inference import reading
     from weightpath.inference.bootstrapping import bootstrap
     from weightpath.inference.choose_prior import tune_prior
     from weightpath.inference.ensembles import ensemble
@@ -43,6 +44,7 @@ __all__ = [
     "predict_trials",
     "r_squared",
     "read_recording",
+    "reading",
     "reading_dataset",
     "recovery",
     "ridge_control",
@@ -71,6 +73,8 @@ _LATE = {
 
 
 def __getattr__(name: str):
+    if name == "reading":
+        return import_module("weightpath.inference.reading")
     if name in _LATE:
         return getattr(import_module(f"weightpath.inference.{_LATE[name]}"), name)
     raise AttributeError(f"module 'weightpath.inference' has no attribute {name!r}")

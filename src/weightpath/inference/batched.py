@@ -126,7 +126,7 @@ class _Batch:
 
     def member(self, state: State, index: int) -> State:
         """State of one fit in its own rank."""
-        one = jax.tree.map(lambda leaf: jnp.asarray(leaf[index]), state)
+        one = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)[index]), state)
         return resized_state(one, self.ranks[index], core=self.core)
 
     def replayed(self, index: int, count: int) -> State:
@@ -176,7 +176,14 @@ def _save(runs: Sequence[Run], counts: Sequence[int]) -> None:
 
 
 def _stack(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return jax.tree.map(lambda *leaves: _joined(leaves), *trees)
+
+
+def _joined(leaves: Sequence[jax.Array]) -> jax.Array:
+    """Leaves along a new first axis; by NumPy, which needs no program for every shape, but for random keys."""
+    if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return jax.device_put(np.stack([np.asarray(leaf) for leaf in leaves]))
 
 
 def _common(problems: Sequence[Problem]) -> tuple[Problem, tuple[bool, ...]]:
@@ -184,7 +191,7 @@ def _common(problems: Sequence[Problem]) -> tuple[Problem, tuple[bool, ...]]:
     structure = jax.tree.structure(problems[0])
     columns = list(zip(*(jax.tree.leaves(one) for one in problems), strict=True))
     stacked = tuple(not all(_same(column[0], leaf) for leaf in column[1:]) for column in columns)
-    leaves = [jnp.stack(column) if apart else column[0] for column, apart in zip(columns, stacked, strict=True)]
+    leaves = [_joined(column) if apart else column[0] for column, apart in zip(columns, stacked, strict=True)]
     return jax.tree.unflatten(structure, leaves), stacked
 
 

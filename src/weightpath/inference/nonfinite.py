@@ -1,14 +1,17 @@
 """What to do when a fit meets a number that is not finite: go back, and name what broke first."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from weightpath._types import Array, Float, PyTree
 from weightpath.inference.drive import factors
 from weightpath.inference.objective import objective, predict
 from weightpath.inference.optimise import State, is_finite
+from weightpath.inference.parameters import Parameters
 from weightpath.inference.program import Layout, Problem
 
 
@@ -21,6 +24,13 @@ def last_finite(rows: np.ndarray, replay: Callable[[int], State]) -> tuple[State
     first = int(bad[0]) if len(bad) else len(rows)
     good = max(first - 1, 0)
     return replay(good), replay(first), good
+
+
+@partial(jax.jit, static_argnames="layout")
+def _loss_and_gradient(
+    parameters: Parameters, problem: Problem, prior: Float[Array, ""], layout: Layout
+) -> tuple[tuple[Float[Array, ""], Float[Array, ""]], PyTree]:
+    return jax.value_and_grad(objective, has_aux=True)(parameters, problem, prior, layout)
 
 
 def first_nonfinite(state: State, problem: Problem, layout: Layout) -> str:
@@ -36,7 +46,7 @@ def first_nonfinite(state: State, problem: Problem, layout: Layout) -> str:
     for name, array in (("states", states), ("prediction", prediction)):
         if not is_finite(array):
             return name
-    (loss, _), gradient = jax.value_and_grad(objective, has_aux=True)(parameters, problem, state.prior, layout)
+    (loss, _), gradient = _loss_and_gradient(parameters, problem, state.prior, layout)
     if not is_finite(loss):
         return "loss"
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):

@@ -22,6 +22,7 @@ LAST_RATE = 0.05
 
 # Built once: a new optax transformation would be a new program.
 ADAM = optax.scale_by_adam()
+_first_moments = jax.jit(ADAM.init)
 
 
 class State(eqx.Module):
@@ -50,7 +51,7 @@ class Schedule(NamedTuple):
 
 def begin(parameters: Parameters, prior: float, dtype: np.dtype) -> State:
     """The state before the first iteration."""
-    moments = ADAM.init(parameters)  # pyright: ignore[reportArgumentType]
+    moments = _first_moments(parameters)
     return State(parameters, moments, jnp.zeros((), jnp.int32), jnp.asarray(prior, dtype))
 
 

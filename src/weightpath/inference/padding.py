@@ -51,6 +51,8 @@ def _resized_networks(networks, rank: int):
 
 def _along(array: jax.Array, axis: int, size: int) -> jax.Array:
     more = size - array.shape[axis]
-    if more <= 0:
+    if more == 0:
+        return array
+    if more < 0:
         return jax.lax.slice_in_dim(array, 0, size, axis=axis)
     return jnp.pad(array, [(0, more if place == axis else 0) for place in range(array.ndim)])

@@ -133,6 +133,17 @@ def checked_guards(
     return guards
 
 
+def advice(guards: Guards | None, max_rel_step: float | None) -> str:
+    """What a failed run may be tried with that it was run without; empty where it had all of it."""
+    missing = [
+        words
+        for absent, words in ((guards is None, 'guards="halve"'), (max_rel_step is None, "max_rel_step=0.1"))
+        if absent
+    ]
+    verb = "keep" if len(missing) == 2 else "keeps"
+    return f" Where steps are too large, {' and '.join(missing)} {verb} them in bounds." if missing else ""
+
+
 def first_pace(setup: Setup, guards: Guards | None) -> Pace:
     """The pace before the first step."""
     one, ground, static = jnp.ones(()), jnp.zeros(()), isinstance(setup.task, StaticTargets)

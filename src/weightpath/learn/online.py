@@ -141,7 +141,9 @@ def _carefully(state: Progressed, setup: Setup, optimiser, key: Key, until: Arra
             here = setup.with_network(eqx.combine(state.trained, frozen))
             now = jax.tree.map(lambda leaf: leaf[start + state.step - first], steps)
             velocity, carried, loss = online_step(_rule(setup), here.network, state.rule, *now)
-            return taken(state, here, (setup.masked(velocity), carried, found(loss)), optimiser, guards, max_rel_step)
+            return taken(
+                state, here, (setup.masked(velocity), carried, found(loss)), None, optimiser, guards, max_rel_step
+            )
 
         def going(state):
             return (state.step < first + stop - start) & (state.result == RESULTS.successful)

@@ -1,4 +1,4 @@
-"""Training on static stimuli: the batch of a step, its velocity or exact step, what is measured at the records."""
+"""Training on static stimuli: the network at rest on the samples of a step, its update, what the records tell."""
 
 from collections.abc import Callable
 from typing import cast
@@ -6,15 +6,20 @@ from typing import cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from weightpath._results import RESULTS
 from weightpath._types import Array, Float, Int, Key, PyTree
 from weightpath.networks.base import AbstractNetwork
+from weightpath.networks.chunks import in_chunks
+from weightpath.networks.slopes import is_linear
 from weightpath.networks.steady_solver import SteadySolver
+from weightpath.networks.steady_stability import decays, linear_stability, margin_of, recurrent_spectrum
+from weightpath.networks.steady_state import SteadyState
 from weightpath.rules.base import Info
-from weightpath.rules.fixed_point_base import AbstractFixedPointRule
+from weightpath.rules.fixed_point_base import AbstractFixedPointRule, info
 from weightpath.rules.reparameterised import Reparameterised
-from weightpath.rules.static_loss import at_rest, cold_start, unsolved
+from weightpath.rules.static_loss import AtRest, at_rest, cold_start
 from weightpath.setup import Setup
 from weightpath.tasks.static import StaticTargets
 from weightpath.tasks.static_batch import StaticBatch
@@ -24,14 +29,22 @@ from weightpath.tasks.static_batch import StaticBatch
 VAST = 1e12
 
 
+class Standing(eqx.Module):
+    """A network at rest on the samples of its next step: solved once, for the update and for the record."""
+
+    rest: AtRest
+    batch: StaticBatch | None
+    """The samples; None where every step sees all of them."""
+
+
 class StaticStep(eqx.Module):
     """A learning step on static stimuli: what it learns from, and the steps it offers."""
 
     batch: StaticBatch
+    rest: AtRest
+    """The network at its fixed points, at the present weights."""
     start: Float[Array, "trial unit"]
-    """The network's states at which the solve starts."""
-    loss: Float[Array, ""]
-    """Loss of the batch at the present weights."""
+    """The network's states at which the solve of other weights starts."""
     offer: Callable[[Float[Array, ""]], tuple[PyTree, RESULTS]] | None
     """Change of the weights at a fraction of the learning rate, for rules whose steps are not proportional to it."""
 
@@ -41,74 +54,125 @@ def is_static(setup: Setup) -> bool:
     return isinstance(setup.task, StaticTargets)
 
 
-def static_batch(
-    network: AbstractNetwork, task: StaticTargets, memory: PyTree, key: Key | None, step
-) -> tuple[StaticBatch, Array]:
-    """The samples of a step, and the states from which they are solved.
+def no_standing(setup: Setup, key: Key | None) -> Standing:
+    """What stands in for the network at rest before it is solved: zeros.
 
-    These are the last fixed points where every step has the same samples, else states of rest.
+    **Raises:** ValueError for a network for which the rule is not defined.
     """
+    rule = cast(AbstractFixedPointRule, setup.rule)
+    rule.check_network(setup.network)
+    return _no_standing(setup.network, cast(StaticTargets, setup.task), rule.solver, key)
+
+
+@eqx.filter_jit
+def _no_standing(network, task: StaticTargets, solver: SteadySolver, key) -> Standing:
+    shapes = jax.eval_shape(lambda: _standing(network, task, solver, None, key, jnp.asarray(0)))
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def silent_loss(setup: Setup, standing: Standing) -> Float[Array, ""]:
+    """Loss of a network without outputs on the samples of the first step."""
+    batch = cast(StaticTargets, setup.task).everything() if standing.batch is None else standing.batch
+    return _silent(batch, standing.rest.steady.outputs)
+
+
+@eqx.filter_jit
+def _silent(batch: StaticBatch, outputs: Array) -> Array:
+    return batch.criterion(jnp.zeros_like(outputs))
+
+
+def next_standing(setup: Setup, before: Standing, key: Key | None, step: Int[Array, ""]) -> Standing:
+    """The network on the samples of `step`; from the last fixed points where these are the same, else from rest."""
+    task, solver = cast(StaticTargets, setup.task), cast(AbstractFixedPointRule, setup.rule).solver
+    first = cold_start(setup.network, task.everything()) if task.repeats else None
+    start = None if first is None else jnp.where(step == 0, first, before.rest.steady.states)
+    return _standing(setup.network, task, solver, start, key, step)
+
+
+def _standing(network, task: StaticTargets, solver: SteadySolver, start: Array | None, key, step) -> Standing:
     batch = task.sample(key, step)
-    return batch, memory if task.repeats and memory is not None else cold_start(network, batch)
-
-
-def first_states(setup: Setup, key: Key | None) -> Float[Array, "trial unit"]:
-    """The rule's first memory. **Raises:** ValueError for a network for which the rule is not defined."""
-    task = cast(StaticTargets, setup.task)
-    return setup.rule.init(setup.network, task.sample(key, 0), key)
+    return Standing(at_rest(network, batch, start, solver), None if task.repeats else batch)
 
 
 def static_step(
-    setup: Setup, memory: PyTree, key: Key | None, step, rate: Array | None
-) -> tuple[tuple[AbstractNetwork, PyTree, Info], StaticStep]:
-    """Masked velocity, the rule's memory and what was found; and what a guard needs to try the step.
+    setup: Setup, standing: Standing, rate: Array | None
+) -> tuple[tuple[AbstractNetwork, Standing, Info], StaticStep]:
+    """Masked velocity, and what was found; and what a guard needs to try the step.
 
     Rules with exact steps give the velocity that a plain step of size `rate` turns into the exact one.
     """
-    batch, start = static_batch(setup.network, cast(StaticTargets, setup.task), memory, key, step)
+    task, rest = cast(StaticTargets, setup.task), standing.rest
+    batch = task.everything() if standing.batch is None else standing.batch
+    start = rest.steady.states if task.repeats else cold_start(setup.network, batch)
     rule = cast(AbstractFixedPointRule, setup.rule)
     if not rule.steps_exactly:
-        velocity, memory, info = rule.update(setup.network, batch, start)
-        return (setup.masked(velocity), memory, info), StaticStep(batch, start, info.loss, None)
+        velocity, found = rule.update_at(setup.network, batch, rest)
+        return (setup.masked(velocity), standing, found), StaticStep(batch, rest, start, None)
     exact, size = cast(Reparameterised, rule), cast(Array, rate)
 
     def offer(share):
         rates = {name: share * size * relative for name, relative in setup.rates.items()}
-        change, memory, info = exact.finite_step(setup.network, batch, start, rates)
-        return change, memory, info
+        change, result = exact.step_at(setup.network, batch, rest, rates)
+        return change, info(rest, result).result
 
-    change, memory, info = offer(jnp.ones_like(size))
+    change, result = offer(jnp.ones_like(size))
     velocity = jax.tree.map(lambda leaf: leaf / size, change)
-    fraction = lambda share: (lambda found: (found[0], found[2].result))(offer(share))  # noqa: E731
-    return (velocity, memory, info), StaticStep(batch, start, info.loss, fraction)
+    return (velocity, standing, info(rest, result)), StaticStep(batch, rest, start, offer)
 
 
-def measured(setup: Setup, memory: PyTree, key: Key | None, step: Int[Array, ""]) -> dict[str, Array]:
-    """Numbers of the setup's network on the samples of `step`, which it has not learned from yet.
+def measured(network: AbstractNetwork, standing: Standing, solver: SteadySolver) -> dict[str, Array | np.ndarray]:
+    """Numbers of a network on the samples of its next step, which it has not learned from yet; nothing is solved.
 
     `loss`; `stable`, the fraction of samples at a stable fixed point; `margin`, the least distance to instability
     where eigenvalues were looked at (else NaN: the iteration itself showed stability); `unsolved`, samples without
-    fixed point; `silent`, the loss of a network without outputs.
+    fixed point.
     """
-    task, solver = cast(StaticTargets, setup.task), cast(AbstractFixedPointRule, setup.rule).solver
-    return _measured(setup.network, task, solver, memory, key, step)
+    stable, margin = _stability(network, standing.rest.steady, solver)
+    loss, known = standing.rest.loss, margin[~np.isnan(margin)]
+    return {
+        "loss": loss,
+        "stable": np.asarray(np.mean(stable), loss.dtype),
+        "margin": np.asarray(np.min(known) if known.size else np.nan, loss.dtype),
+        "unsolved": np.asarray(np.sum(np.asarray(standing.rest.steady.rung) == 0)),
+    }
+
+
+def _stability(network: AbstractNetwork, steady: SteadyState, solver: SteadySolver) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples are stable, with the margins that had to be computed for it, (trial,) each.
+
+    The solve knows it of a nonlinear network, unless the start was on the point already: then a generic perturbation
+    is followed, and where it does not decay eigenvalues decide. What is not needed is not even compiled.
+    """
+    if is_linear(network):
+        of_linear = _stability_of_linear(network, steady.solved)
+        return np.asarray(of_linear[0]), np.asarray(of_linear[1])
+    stable, margin = np.asarray(steady.stable), np.asarray(steady.margin)
+    unknown = np.asarray(steady.solved) & (np.asarray(steady.iterations) == 0)
+    if not unknown.any():
+        return stable, margin
+    attracting = np.asarray(_perturbed(network, steady, jnp.asarray(unknown), solver))
+    if not attracting[unknown].all():
+        margin = np.asarray(_margins(network, steady, jnp.asarray(unknown & ~attracting)))
+    return np.where(unknown, attracting | (margin > 0), stable), margin
 
 
 @eqx.filter_jit
-def _measured(network, task: StaticTargets, solver: SteadySolver, memory, key, step) -> dict[str, Array]:
-    """The same for every rule, and so compiled once for all."""
-    batch, start = static_batch(network, task, memory, key, step)
-    rest = at_rest(network, batch, start, solver, check=None)
-    steady = rest.steady
-    known = jnp.where(jnp.isnan(steady.margin), jnp.inf, steady.margin)
-    least = jnp.min(known)
-    return {
-        "loss": rest.loss,
-        "stable": jnp.mean(steady.stable.astype(rest.loss.dtype)),
-        "margin": jnp.where(jnp.isinf(least), jnp.nan, least),
-        "unsolved": unsolved(steady),
-        "silent": batch.criterion(jnp.zeros_like(steady.outputs)),
-    }
+def _stability_of_linear(network, solved) -> tuple[Array, Array]:
+    return linear_stability(network, solved, "flow", False)
+
+
+@eqx.filter_jit
+def _perturbed(network, steady: SteadyState, unknown: Array, solver: SteadySolver) -> Array:
+    damping = jnp.full_like(steady.residual, solver.damping[0])
+    return decays(network, steady.slopes, damping, unknown, solver.max_steps)
+
+
+@eqx.filter_jit
+def _margins(network, steady: SteadyState, unknown: Array) -> Array:
+    def work(slopes):
+        return margin_of(network, recurrent_spectrum(network, slopes), "flow")
+
+    return in_chunks(work, unknown, steady.slopes, steady.margin, steady.slopes.shape[1])
 
 
 def runs_away(trained: PyTree, scale: Float[Array, ""]) -> Array:
@@ -118,7 +182,9 @@ def runs_away(trained: PyTree, scale: Float[Array, ""]) -> Array:
 
 def first_size(trained: PyTree) -> Float[Array, ""]:
     """Largest norm of the trained arrays, at least 1."""
-    return jnp.max(jnp.array([1.0, *(jnp.linalg.norm(leaf) for leaf in jax.tree.leaves(trained))]))
+    leaves = jax.tree.leaves(trained)
+    largest = max([1.0, *(float(np.linalg.norm(np.asarray(leaf))) for leaf in leaves)])
+    return jnp.asarray(largest, leaves[0].dtype)
 
 
 def check_static(setup: Setup, plain: float | None, key: Key | None, steps: int, update: str) -> Key | None:
@@ -142,7 +208,7 @@ def check_static(setup: Setup, plain: float | None, key: Key | None, steps: int,
         raise ValueError(f"order has the samples of {task.order.shape[0]} updates, not of {steps}; give more rows.")
     if task.trials is not None and key is None:
         raise ValueError("this task shuffles its samples; give wp.train a key=jax.random.key(seed).")
-    if "w_out" not in setup.train and not jnp.any(setup.network.w_out):
+    if "w_out" not in setup.train and not np.any(np.asarray(setup.network.w_out)):
         raise ValueError(
             "no output reads the network (w_out is zero and frozen): the gradient is identically zero. "
             "Give w_out a nonzero start."

@@ -56,9 +56,9 @@ def guarded_static_step(
         return _outcome(setup, pace, tried, tried.share)
     tried = _searched(setup, offer, pace, guards, max_rel_step, step, jnp.asarray(guards.fall_back))
     good = tried.result == RESULTS.successful
-    gradient = _gradient_offer(setup, step, cast(Array, rate))
 
     def fall(_):
+        gradient = _gradient_offer(setup, step, cast(Array, rate))
         return _searched(setup, gradient, pace, guards, max_rel_step, step, jnp.asarray(guards.max_halvings))
 
     second = jax.lax.cond(good, lambda _: tried, fall, None)
@@ -73,7 +73,7 @@ def _searched(setup, offer, pace: Pace, guards: Guards, limit, step: StaticStep,
     """The first of the halved steps that passes, or the last that was tried."""
     _, frozen = trained_part(setup)
     solver = cast(AbstractFixedPointRule, setup.rule).solver
-    most = step.loss * guards.rise * (1 + RISE) + pace.ground
+    most = step.rest.loss * guards.rise * (1 + RISE) + pace.ground
 
     def attempt(share, count):
         change, result = offer(share)
@@ -148,11 +148,11 @@ def _trained_offer(setup: Setup, offer: Callable) -> Callable:
 
 def _gradient_offer(setup: Setup, step: StaticStep, rate: Array) -> Callable:
     """Plain steps along the gradient on the step's samples."""
+    rule = EuclideanFixedPoint(solver=cast(AbstractFixedPointRule, setup.rule).solver)
+    velocity, found = rule.update_at(setup.network, step.batch, step.rest)
+    moving = trained_part(setup.with_network(setup.masked(velocity)))[0]
 
     def offer(share):
-        rule = EuclideanFixedPoint(solver=cast(AbstractFixedPointRule, setup.rule).solver)
-        velocity, _, info = rule.update(setup.network, step.batch, step.start)
-        change = jax.tree.map(lambda leaf: share * rate * leaf, setup.masked(velocity))
-        return trained_part(setup.with_network(change))[0], info.result
+        return jax.tree.map(lambda leaf: share * rate * leaf, moving), found.result
 
     return offer

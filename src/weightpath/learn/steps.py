@@ -15,10 +15,11 @@ from weightpath.learn.integrate import trained_part
 from weightpath.learn.static import (
     StaticStep,
     first_size,
-    first_states,
     is_static,
-    measured,
+    next_standing,
+    no_standing,
     runs_away,
+    silent_loss,
     static_step,
 )
 from weightpath.learn.static_guards import guarded_static_step
@@ -40,6 +41,7 @@ class Progressed(eqx.Module):
     """Trained weights one step before; the last ones known to be good while `trained` is untried."""
     optimiser: PyTree
     rule: PyTree
+    """The rule's memory; on static stimuli the network at rest on the samples of the next step (`Standing`)."""
     step: Int[Array, ""]
     scale: Float[Array, ""]
     """Loss against which divergence is judged."""
@@ -48,6 +50,8 @@ class Progressed(eqx.Module):
     """How fast a guarded run goes; None without guards."""
     size: Float[Array, ""] | None = None
     """Norm of the first weights, against which divergence is judged on static stimuli."""
+    earlier: PyTree = None
+    """On static stimuli the `Standing` of `previous`."""
 
 
 def start(
@@ -57,19 +61,27 @@ def start(
     pace: Pace | None = None,
     first: Callable[[Setup, Key], tuple[PyTree, Array]] | None = None,
 ) -> Progressed:
-    """The state before the first step; `first` makes the rule's memory where it is not that of whole trials."""
+    """The state before the first step; `first` makes the rule's memory where it is not that of whole trials.
+
+    On static stimuli it is one step earlier: `advance` until 0 brings the network to rest, and `begun` follows.
+    """
     trained, _ = trained_part(setup)
     moments = optimiser.init(trained)  # pyright: ignore[reportArgumentType]
     zero, good = jnp.asarray(0), RESULTS.successful
     if is_static(setup):
-        rest = first_states(setup, key)
-        numbers = measured(setup, rest, key, zero)
-        scale = jnp.maximum(numbers["loss"], numbers["silent"])
-        if pace is not None:
-            pace = dataclasses.replace(pace, ground=ROUNDING * numbers["silent"])
-        return Progressed(trained, trained, moments, rest, zero, scale, good, pace, first_size(trained))
+        empty, infinite = no_standing(setup, key), jnp.full((), jnp.inf, setup.network.w_rec.dtype)
+        return Progressed(trained, trained, moments, empty, zero - 1, infinite, good, pace, first_size(trained), empty)
     memory, scale = (None, jnp.asarray(jnp.inf)) if key is None else (first or _first_batch)(setup, key)
     return Progressed(trained, trained, moments, memory, zero, scale, good, pace)
+
+
+def begun(state: Progressed, setup: Setup) -> Progressed:
+    """The state of a run on static stimuli whose network has come to rest, with the losses by which it is judged."""
+    silent, pace = silent_loss(setup, state.rule), state.pace
+    if pace is not None:
+        pace = dataclasses.replace(pace, ground=ROUNDING * silent)
+    scale = jnp.maximum(state.rule.rest.loss, silent)
+    return dataclasses.replace(state, earlier=state.rule, scale=scale, pace=pace)
 
 
 @eqx.filter_jit
@@ -95,10 +107,20 @@ def advance(
     def body(state):
         here = setup.with_network(eqx.combine(state.trained, frozen))
         if is_static(setup):
-            found, static = static_step(here, state.rule, key, state.step, rate)
-            return taken(state, here, found, optimiser, guards, max_rel_step, static, rate)
+            after = jax.lax.cond(
+                state.step < 0,
+                lambda: dataclasses.replace(state, step=jnp.zeros_like(state.step)),
+                lambda: taken(state, here, *static_step(here, state.rule, rate), optimiser, guards, max_rel_step, rate),
+            )
+            there = setup.with_network(eqx.combine(after.trained, frozen))
+            rest = jax.lax.cond(
+                after.result == RESULTS.successful,
+                lambda: next_standing(there, after.rule, key, after.step),
+                lambda: after.rule,
+            )
+            return dataclasses.replace(after, rule=rest)
         velocity, memory, info = _velocity(here, state.rule, key, state.step)
-        return taken(state, here, (velocity, memory, info), optimiser, guards, max_rel_step)
+        return taken(state, here, (velocity, memory, info), None, optimiser, guards, max_rel_step)
 
     return jax.lax.while_loop(unfinished, body, state)
 
@@ -107,10 +129,10 @@ def taken(
     state: Progressed,
     here: Setup,
     found: tuple[AbstractNetwork, PyTree, Info],
+    static: StaticStep | None,
     optimiser: optax.GradientTransformation,
     guards: Guards | None,
     max_rel_step: Float[Array, ""] | None,
-    static: StaticStep | None = None,
     rate: Float[Array, ""] | None = None,
 ) -> Progressed:
     """The state after a step of the optimiser along the velocity `found`, or after the failure that it shows."""
@@ -133,6 +155,7 @@ def taken(
         state,
         trained=trained,
         previous=state.trained,
+        earlier=None if static is None else state.rule,
         optimiser=memory_of_optimiser,
         rule=memory,
         step=state.step + 1,
@@ -142,6 +165,7 @@ def taken(
     stopped = dataclasses.replace(
         state,
         trained=state.previous,
+        rule=state.rule if static is None else state.earlier,
         step=jnp.maximum(state.step - 1, 0),
         result=result,
         pace=None if state.pace is None else state.pace.taken_back(),

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -12,14 +13,15 @@ import optax
 from weightpath._progress import resolve_progress
 from weightpath._results import RESULTS, outcome_name
 from weightpath._types import Key
-from weightpath.learn.guards import Guards, checked_guards, first_pace
+from weightpath.learn.guards import Guards, advice, checked_guards, first_pace
 from weightpath.learn.integrate import trained_part
 from weightpath.learn.online import advance_online, first_streams, trial_loss
 from weightpath.learn.record import Interrupted, Record
 from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
 from weightpath.learn.static import check_static, is_static, measured
-from weightpath.learn.steps import Progressed, advance, recorded_loss, sampled_loss, start
+from weightpath.learn.steps import Progressed, advance, begun, recorded_loss, sampled_loss, start
 from weightpath.learn.velocity import check_exact, missing_exact_form
+from weightpath.rules.fixed_point_base import AbstractFixedPointRule
 from weightpath.setup import Setup
 from weightpath.trajectory import Trajectory
 
@@ -57,8 +59,8 @@ def train(
       noise and momentum raise the loss as they should); None takes every step.
     - `max_rel_step`: largest relative change of a trained array in one step. The whole step is scaled down, in one
       piece so that its direction stays, until $\|\Delta\theta\| \le$ `max_rel_step` $\|\theta\|$ (Frobenius) for every
-      trained array that is not zero.
-
+      trained array that is not zero. None (the default) leaves steps as they are; 0.1 to 0.2 is a good bound for
+      rules of fixed points, whose steps may grow without limit at a rate that was good early on.
     - `update`: "trial", one change of the weights per batch of whole trials, or "step", one per time bin, by rules that
       go forward in time (RTRL, RFLO, EProp, SnAp0, UORO, KFRTRL, TruncatedBPTT). The trials of a batch are then streams
       that run side by side; a stream's state and traces are reset together where one of its trials begins (everywhere,
@@ -104,7 +106,10 @@ def train(
     trajectory = run.trajectory(state.result)
     if throw and not bool(state.result == RESULTS.successful):
         name, reason = outcome_name(state.result), RESULTS[state.result]
-        raise RuntimeError(f"wp.train stopped after step {int(state.step)} of {steps} ({name}): {reason}")
+        raise RuntimeError(
+            f"wp.train stopped after step {int(state.step)} of {steps} ({name}): {reason}"
+            f"{advice(guards, max_rel_step)} throw=False returns the path until then."
+        )
     return trajectory
 
 
@@ -122,26 +127,30 @@ class _Run:
         self.guarded = guards is not None or limit is not None
         self.static = is_static(setup)
         self.exact = not self.static and jax.config.read("jax_enable_x64") and missing_exact_form(setup) is None
-        self.online = online
+        self.online, self.frozen = online, trained_part(setup)[1]
         self.steps, self.times, self.losses, self.networks, self.statistics = [], [], [], [], []
 
     def chunks(self, steps: int):
         """Advance from record to record until the end or a failure; yields the state after each record."""
         pace = first_pace(self.setup, self.guards) if self.guarded else None
         state = start(self.setup, self.optimiser, self.key, pace, first_streams if self.online else None)
+        if self.static:
+            state = begun(self.advanced(state, 0), self.setup)
         self.keep(state)
         for until in [*range(self.record.every, steps, self.record.every), steps]:
-            go_on: Callable = advance_online if self.online else advance
-            end = (self.plain,) if self.static else ()
-            state = go_on(
-                state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit, *end
-            )
+            state = self.advanced(state, until)
             # After a failure the state is the last good one, possibly from before the last record.
             self.drop_from(int(state.step))
             self.keep(state)
             yield state
             if not bool(state.result == RESULTS.successful):
                 return
+
+    def advanced(self, state: Progressed, until: int) -> Progressed:
+        """The state at step `until`, or at the last good step before it."""
+        go_on: Callable = advance_online if self.online else advance
+        end = (self.plain,) if self.static else ()
+        return go_on(state, self.setup, self.optimiser, self.key, jnp.asarray(until), self.guards, self.limit, *end)
 
     def drop_from(self, step: int) -> None:
         """Forget the records made at `step` and later."""
@@ -151,20 +160,21 @@ class _Run:
 
     def keep(self, state: Progressed) -> None:
         """Add the present network to the records."""
-        network = eqx.combine(state.trained, trained_part(self.setup)[1])
-        here, statistics = self.setup.with_network(network), self.record.statistics(network)
+        network = eqx.combine(state.trained, self.frozen)
+        statistics = self.record.statistics(network)
         if self.static:
-            numbers = measured(here, state.rule, self.key, state.step)
+            numbers = measured(network, state.rule, cast(AbstractFixedPointRule, self.setup.rule).solver)
             statistics |= {name: numbers[name] for name in ("stable", "margin", "unsolved")}
             statistics["batch_loss"] = numbers["loss"]
         elif self.key is not None:
             loss = trial_loss if self.online else sampled_loss
-            statistics["batch_loss"] = loss(here, state.rule, self.key, state.step)
+            statistics["batch_loss"] = loss(self.setup.with_network(network), state.rule, self.key, state.step)
         if state.pace is not None:
             statistics |= {"rejected": state.pace.rejected, "rate": self.rate * state.pace.share}
             if self.guards is not None and self.guards.fall_back is not None:
                 statistics["fallen"] = state.pace.fallen
-        self.losses.append(float(recorded_loss(here) if self.exact else statistics["batch_loss"]))
+        exact = recorded_loss(self.setup.with_network(network)) if self.exact else statistics["batch_loss"]
+        self.losses.append(float(exact))
         self.steps.append(int(state.step))
         count = state.step if state.pace is None or not self.known else state.pace.elapsed
         self.times.append(self.rate * float(count))
@@ -183,7 +193,7 @@ class _Run:
             result=result,
             follows_velocity=time_per_step(self.optimiser) is not None,
             only_last=self.record.what != "networks",
-            statistics=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.statistics),
+            statistics=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *self.statistics),
         )
 
 

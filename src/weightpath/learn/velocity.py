@@ -80,6 +80,10 @@ _velocity = eqx.filter_jit(lambda setup: exact_velocity(setup)[0])
 def missing_exact_form(setup: Setup) -> str | None:
     """Why the setup has no exact velocity, naming rule, network and task; None when it has one."""
     rule, network, task = (type(part).__name__ for part in (setup.rule, setup.network, setup.task))
+    if isinstance(setup.task, StaticTargets) and not setup.task.repeats:
+        return (
+            f"every update sees some of the samples of {task} (trials or order); task.everything() is the batch of all"
+        )
     if setup.task.population() is None:
         return f"{rule} has no exact form for {network} on {task}: the task has no target of infinite data"
     try:

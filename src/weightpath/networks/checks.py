@@ -12,24 +12,45 @@ def as_float(value) -> Array:
     """`value` as a floating-point JAX array; integers become floats, tracers pass.
 
     Python numbers lose their weak type, so that `decay=0.1` and `decay=jnp.array(0.1)` share one compiled program.
+
+    **Raises:** ValueError for what is no array, and for complex numbers.
     """
-    array = jnp.asarray(value)
+    try:
+        array = _read(value)
+    except (TypeError, ValueError) as reason:
+        raise ValueError(f"expected an array of real numbers; got {value!r}, which JAX cannot read.") from reason
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"expected real numbers; got {array.dtype} of shape {array.shape}. Give the real part.")
     dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
     if array.dtype == dtype and not array.weak_type:
         return array
     return jax.lax.convert_element_type(array, np.dtype(dtype))
 
 
+def _read(value) -> Array:
+    """`value` as a JAX array; what NumPy reads is converted by it, since JAX compiles a program for every shape."""
+    if not any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
+        given = np.asarray(value)
+        if given.dtype.kind in "biuf":
+            dtype = jax.dtypes.canonicalize_dtype(given.dtype) if given.dtype.kind == "f" else jnp.result_type(float)
+            return jnp.asarray(given.astype(dtype), dtype)  # a copy, as later changes of `value` must not reach it
+    return jnp.asarray(value)
+
+
 def as_column(value) -> Array:
     """Read-in weights as (post, in); a vector (post,) is one input channel."""
     array = as_float(value)
-    return array[:, None] if array.ndim == 1 else array
+    if array.ndim != 1:
+        return array
+    return array[:, None] if is_traced(array) else _read(np.asarray(array)[:, None])
 
 
 def as_row(value) -> Array:
     """Read-out weights as (out, pre); a vector (pre,) is one output channel."""
     array = as_float(value)
-    return array[None, :] if array.ndim == 1 else array
+    if array.ndim != 1:
+        return array
+    return array[None, :] if is_traced(array) else _read(np.asarray(array)[None, :])
 
 
 def as_number(value) -> float | None:

@@ -18,7 +18,7 @@ def dale_signs(excitatory: int, inhibitory: int) -> Float[np.ndarray, " pre"]:
     **Raises:** ValueError when a count is not whole or below 0, or when there are no units.
     """
     for name, value in {"excitatory": excitatory, "inhibitory": inhibitory}.items():
-        if not isinstance(value, int | np.integer) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise ValueError(f"{name} must be a whole number of units, at least 0; got {value}.")
     if excitatory + inhibitory < 1:
         raise ValueError("a network needs at least one unit; got 0 excitatory and 0 inhibitory ones.")

@@ -78,6 +78,17 @@ class SteadySolver(eqx.Module):
         if self.chord not in (True, False, None):
             raise ValueError(f"chord must be True, False or None; got {self.chord!r}.")
 
+    def check_precision(self, dtype) -> None:
+        """**Raises:** ValueError for a tolerance that numbers of this type cannot reach, for rates of order one."""
+        rounding = float(jnp.finfo(dtype).eps) / 2
+        for name in ("tolerance", "adjoint_tolerance"):
+            value = getattr(self, name)
+            if value is not None and value < rounding:
+                raise ValueError(
+                    f"{name}={value:g} is below the rounding of {jnp.dtype(dtype).name}, {rounding:.1e}; raise it, "
+                    "give None for the least that can be reached, or use 64-bit numbers."
+                )
+
     def allowed(self, w_rec, rates):
         """Largest residual per sample that counts as solved, (trial,), for rates (trial, unit)."""
         if self.tolerance is not None:

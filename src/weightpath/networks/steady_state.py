@@ -1,13 +1,16 @@
 """Steady states of a recurrent network under steady input: the fixed points as a layer that can be differentiated."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from weightpath._results import RESULTS
+from weightpath._results import OUTCOME_NAMES, RESULTS
+from weightpath._tracing import is_traced
 from weightpath._types import Array, ArrayLike, Bool, Float, Int
 from weightpath.networks.base import AbstractNetwork
 from weightpath.networks.checks import as_float, check_finite
@@ -22,7 +25,7 @@ from weightpath.networks.slopes import (
 )
 from weightpath.networks.steady_adjoint import attach
 from weightpath.networks.steady_response import respond
-from weightpath.networks.steady_solver import SteadySolver
+from weightpath.networks.steady_solver import RUNGS, SteadySolver
 
 DYNAMICS = ("flow", "map")
 
@@ -56,6 +59,20 @@ class SteadyState(eqx.Module):
     def solved(self) -> Bool[Array, " trial"]:
         """Whether a fixed point was found, stable or not."""
         return self.rung > 0
+
+    def __repr__(self) -> str:
+        """Counts instead of one line for each sample, where the values are known."""
+        if any(is_traced(leaf) for leaf in jax.tree.leaves(self)) or self.rates.ndim != 2:
+            return super().__repr__()
+        samples, units = self.rates.shape
+        outcomes = Counter(OUTCOME_NAMES[int(code)] for code in np.asarray(self.result._value))
+        found = Counter(RUNGS[int(number)] for number in np.asarray(self.rung))
+        residual, steps = float(np.max(self.residual)), int(np.max(self.iterations))
+        counts = ["; ".join(f"{name} {count}" for name, count in tally.items()) for tally in (outcomes, found)]
+        return (
+            f"SteadyState({samples} samples of {units} units: {counts[0]}; residual at most {residual:.1e} after at "
+            f"most {steps} iterations; found by {counts[1]})"
+        )
 
 
 def solve_states(
@@ -132,7 +149,7 @@ def steady_state(
     - `margins`: eigenvalues for every sample, for `margin`; of order units^3 each.
 
     **Raises:** ValueError for a network of another kind, another word, shapes that do not fit, arrays that are not
-    finite or hold no samples, and for the map of a network without time step.
+    finite or hold no samples, a tolerance below rounding, and for the map of a network without time step.
     Source: the gradient is that of Zhu and Rosenbaum 2024 (arXiv 2307.06732); solvers and checks are choices made here.
     """
     inputs, start = as_float(inputs), None if start is None else as_float(start)
@@ -158,6 +175,8 @@ def steady_state(
         leak_of(network)
     if solver is not None and not isinstance(solver, SteadySolver):
         raise ValueError(f"solver must be a wp.SteadySolver; got {solver!r}.")
+    if solver is not None:
+        solver.check_precision(network.w_rec.dtype)
     check_finite(inputs=inputs, start=start)
     for name in ("w_rec", "w_in", "w_out", "bias", "readout_bias"):
         check_finite(**{name: getattr(network, name, None)})

@@ -19,7 +19,7 @@ else:
 #: How a fixed point is drawn by its number of growing directions.
 STABILITY = ("stable", "one growing direction", "two growing directions", "three or more")
 _MARKS = {"saddle-node": "X", "pitchfork": "P", "Hopf": "D", "transcritical": "^", "zero eigenvalue": "v",
-          "unpaired": "x"}  # fmt: skip
+          "unpaired": "x", "degenerate": "*"}  # fmt: skip
 
 
 def flow_field(dataset: Dataset, ax: Axes | None = None, *, epoch: int = 0, bar: bool = True) -> Axes:

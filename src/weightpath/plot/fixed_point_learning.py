@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightpath.plot.style import COLOURS, FONT_SIZE, MUTED, figure, finish, letter
+from weightpath.plot.style import COLOURS, FONT_SIZE, MUTED, figure, finish, legend_below, letter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,20 +64,33 @@ def shades(colour: str, count: int) -> list[Any]:
     return [tuple(1 - share * (1 - full)) for share in np.linspace(0.4 if count > 1 else 1.0, 1.0, count)]
 
 
+def legend_of_rates(ax: Axes) -> Axes:
+    """The learning rates below a panel, where no course can lie under them."""
+    small = FONT_SIZE - 1
+    return legend_below(ax, ncols=4, title="learning rate", title_fontsize=small, handlelength=1.2)
+
+
+def ticks_at(ax: Axes, rates: Any) -> Axes:
+    """A logarithmic axis of learning rates, with ticks at those that were used."""
+    used = np.unique(np.asarray(rates, dtype=float))
+    ax.set_xscale("log")
+    ax.set_xticks(used, [f"{rate:g}" for rate in used])
+    ax.set_xticks([], minor=True)
+    return ax
+
+
 def learning_figure(dataset: Dataset, prefixes: list[str]) -> Figure:
     """One panel a rule of each set of images."""
     panels = [(prefix, rule) for prefix in prefixes for rule in _rules(dataset, prefix)]
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    drawn, axes = figure(rows, columns, width=3.1 * columns + 0.4, height=2.5 * rows + 0.3, squeeze=False)
+    drawn, axes = figure(rows, columns, width=3.1 * columns + 0.4, height=2.9 * rows + 0.2, squeeze=False)
     flat = list(axes.flat)
     for ax, (prefix, rule) in zip(flat, panels, strict=False):
         plot_losses(dataset, prefix, rule, ax=ax)
         finish(ax, x="update", y="minibatch loss", title=f"{TITLES[prefix]}: {rule}")
-        ax.legend(
-            frameon=False, fontsize=FONT_SIZE - 1.5, title="learning rate", title_fontsize=FONT_SIZE - 1.5,
-            loc="best", handlelength=1.2, labelspacing=0.2,
-        )  # fmt: skip
+        legend_of_rates(ax)
+        ax.set_xlim(0, dataset.sizes[f"{prefix}_update"])
         high = np.nanpercentile(dataset[f"{prefix}_loss"].values, 99.5)
         ax.set_ylim(0, max(2.8, 1.15 * float(high)))
     for ax in flat[len(panels) :]:
@@ -102,7 +115,7 @@ def plot_accuracies(dataset: Dataset, prefix: str, *, ax: Axes) -> Axes:
             face = "white" if unsolved[row, seed] > 0 else colour
             ax.plot(rates[row], value, marker, color=colour, markerfacecolor=face, markersize=5, linestyle="none")
         ax.plot([], [], marker, color=colour, linestyle="-", linewidth=1.0, markersize=5, label=rule)
-    ax.set_xscale("log")
+    ticks_at(ax, dataset[f"{prefix}_rate"].values)
     ax.set_ylim(0, 1.02)
     return finish(ax, x="learning rate", y="test accuracy", title=TITLES[prefix])
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weightpath.plot.fixed_point_learning import ticks_at
 from weightpath.plot.style import COLOURS, FONT_SIZE, INK, MUTED, finish
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ FLOOR = 1e-26
 
 
 def plot_one_unit(dataset: Dataset, start: float, *, ax: Axes, span: tuple[float, float], updates: int = 12) -> Axes:
-    """J(w) of one unit and the first weights of each rule from one start; those outside the axes are left out."""
+    """J(w) of one unit and the first weights of each rule from one start; those outside the axes are left out.
+
+    Where a rule's first step already leaves them, its weight is written into the lower right corner.
+    """
     goal = float(dataset.attrs["unit_goal"])
     w = np.linspace(*span, 1202)  # an even number, so that the pole is no point
     loss = float(dataset.attrs["unit_power"]) * (1 / (1 - w) - 1 / (1 - goal)) ** 2
@@ -40,6 +44,12 @@ def plot_one_unit(dataset: Dataset, start: float, *, ax: Axes, span: tuple[float
         look = {"marker": MARKERS[rule], "markersize": SIZES[rule], "linewidth": 0.7, "color": colour, "label": name}
         look["markerfacecolor"] = "white" if rule == "dW2" else colour
         ax.plot(np.where(inside, values, np.nan), np.where(inside, heights, np.nan), alpha=0.85, zorder=3, **look)
+        if not inside[1]:
+            words = f"{name.split()[-1]}: next w = {values[1]:.4g}".replace("-", "−")
+            ax.annotate(
+                words, (0.97, 0.05), xycoords="axes fraction", ha="right", fontsize=FONT_SIZE - 1, color=colour,
+                zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            )  # fmt: skip
     ax.set_yscale("log")
     ax.set_xlim(*span)
     ax.set_ylim(1e-3, 3e3)
@@ -94,7 +104,7 @@ def plot_sweep(dataset: Dataset, *, ax: Axes) -> Axes:
         for index, network in enumerate(dataset["network"].values):
             last = np.maximum(dataset["loss"].sel(rule=rule, network=network).isel(update=-1).values, FLOOR)
             ax.plot(rates, last, label=name if index == 0 else "_again", **look)
-    ax.set_xscale("log")
+    ticks_at(ax, rates)
     ax.set_yscale("log")
     return finish(ax, x="learning rate", title="after the last update")
 

@@ -19,7 +19,7 @@ else:
 LOOKS = ((COLOURS[0], "o"), (COLOURS[1], "s"), (COLOURS[2], "^"), (COLOURS[3], "D"), (COLOURS[4], "v"))
 SLOW = {"color": MUTED, "marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
 EVENTS = {"saddle-node": "X", "pitchfork": "P", "Hopf": "D", "transcritical": "^", "zero eigenvalue": "v",
-          "unpaired": "x", "Neimark-Sacker": "d", "flip": "s"}  # fmt: skip
+          "unpaired": "x", "Neimark-Sacker": "d", "flip": "s", "degenerate": "*"}  # fmt: skip
 
 
 def principal_plane(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +125,7 @@ def bifurcation_diagram(
     parameter, points = dataset["parameter"].values, dataset["point"].values
     units = points.shape[-1]
     along = np.eye(units)[direction] if np.ndim(direction) == 0 else np.asarray(direction, dtype=float)
+    axis = f"state of unit {direction}" if np.ndim(direction) == 0 else "projected state"
     height, stable = points @ along, dataset["unstable_dimension"].values == 0
     kinds, names = dataset["event_kind"].values.tolist(), dataset["event_branches"].values.tolist()
     events = list(zip(kinds, dataset["event_place"].values, dataset["event_point"].values @ along, names, strict=True))
@@ -145,9 +146,9 @@ def bifurcation_diagram(
     ax.plot([], [], color=COLOURS[1], linewidth=1.6, linestyle=(0, (2.5, 1.5)), label="unstable")
     for kind in dict.fromkeys(one[0] for one in events):
         chosen = np.array([(place, up) for name, place, up, _ in events if name == kind])
-        ax.plot(*chosen.T, EVENTS[kind], color=INK, markersize=6, markeredgecolor="white", markeredgewidth=0.6,
-                label=kind, zorder=4)  # fmt: skip
-    finish(ax, x=str(dataset["parameter"].attrs["long_name"]), y=label or "rate of a unit")
+        ax.plot(*chosen.T, EVENTS[kind], color=INK, markersize=10 if EVENTS[kind] == "*" else 6, label=kind,
+                markeredgecolor="white", markeredgewidth=0.6, zorder=4)  # fmt: skip
+    finish(ax, x=str(dataset["parameter"].attrs["long_name"]), y=label or axis)
     return legend_below(ax, ncols=2) if legend else ax
 
 

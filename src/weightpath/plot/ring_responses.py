@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weightpath.plot.fixed_point_learning import rule_look, shades
+from weightpath.plot.fixed_point_learning import legend_of_rates, rule_look, shades
 from weightpath.plot.style import COLOURS, FONT_SIZE, INK, MUTED, figure, finish, letter
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def learning_figure(dataset: Dataset) -> Figure:
     columns = min(3 if len(panels) < 6 else 4, len(panels) + 1)
     lines = -(-(len(panels) + 1) // columns)
     drawn, axes = figure(
-        lines, columns, width=2.5 * columns + 0.4, height=2.3 * lines + 0.3, squeeze=False, sharey=True
+        lines, columns, width=2.5 * columns + 0.4, height=2.7 * lines + 0.2, squeeze=False, sharey=True
     )
     flat = list(axes.flat)
     silent = float(np.mean(np.sum(dataset["target"].values ** 2, axis=-1)))
@@ -103,7 +103,7 @@ def learning_figure(dataset: Dataset) -> Figure:
         ax.axhline(silent, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
         ax.set_yscale("log")
         ax.set_xlabel("update", fontsize=FONT_SIZE)
-        ax.legend(frameon=False, fontsize=FONT_SIZE - 1.5, title="rate", title_fontsize=FONT_SIZE - 1.5, handlelength=1)
+        legend_of_rates(ax)
     for line in axes:
         line[0].set_ylabel("loss", fontsize=FONT_SIZE)
     for ax in flat[len(panels) + 1 :]:

@@ -10,6 +10,8 @@ import optax
 
 from weightpath.networks.base import AbstractNetwork
 from weightpath.rules.base import AbstractLearningRule
+from weightpath.tasks.base import AbstractTask
+from weightpath.tasks.static import StaticTargets
 
 
 def named_rules(rules: Any) -> dict[str, AbstractLearningRule | Callable]:
@@ -45,6 +47,16 @@ def check_counts(network: Any, *, steps: int, seeds: int, every: int | None) -> 
     for name, value in {"steps": steps, "seeds": seeds, "every": 1 if every is None else every}.items():
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number, at least 1; got {value}.")
+
+
+def check_task(task: AbstractTask) -> None:
+    """Refuse static stimuli, whose rules have no trials in time to be compared on. **Raises:** ValueError."""
+    if isinstance(task, StaticTargets):
+        raise ValueError(
+            "compare_rules compares rules that learn from trials in time; for the fixed points of wp.StaticTargets run "
+            "wp.train once for each rule and learning rate (docs/fixed-points.md shows the sweep), and compare updates "
+            "by wp.analysis.update_angles."
+        )
 
 
 def checked_rates(learning_rate: Any, names: Sequence[str]) -> tuple[bool, dict[str, np.ndarray]]:

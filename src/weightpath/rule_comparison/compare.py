@@ -14,7 +14,13 @@ import optax
 from weightpath._progress import resolve_progress
 from weightpath._types import Array, Key
 from weightpath.learn.steps import Progressed
-from weightpath.rule_comparison.arguments import check_counts, checked_optimiser, checked_rates, named_rules
+from weightpath.rule_comparison.arguments import (
+    check_counts,
+    check_task,
+    checked_optimiser,
+    checked_rates,
+    named_rules,
+)
 from weightpath.rule_comparison.cost import cost
 from weightpath.rule_comparison.runs import (
     HELD_OUT,
@@ -94,6 +100,7 @@ def compare_rules(
     learned. Ctrl-C raises `Interrupted`, whose `.dataset` holds the finished rules.
     """
     members = named_rules(rules)
+    check_task(task)
     check_counts(network, steps=steps, seeds=seeds, every=every)
     sweep, rates = checked_rates(learning_rate, list(members))
     made = checked_optimiser(optimiser)

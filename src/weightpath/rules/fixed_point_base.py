@@ -49,6 +49,7 @@ class AbstractFixedPointRule(AbstractLearningRule):
     def init(self, network: AbstractNetwork, batch: StaticBatch, key: Key | None) -> Array:
         """The states of rest, from which the first solve starts. **Raises:** ValueError for unsuitable networks."""
         self.check_network(network)
+        self.solver.check_precision(network.w_rec.dtype)
         return cold_start(network, batch)
 
     def check_network(self, network: AbstractNetwork) -> None:
@@ -58,8 +59,13 @@ class AbstractFixedPointRule(AbstractLearningRule):
     def update(self, network: AbstractNetwork, batch: StaticBatch, state: PyTree) -> tuple[PyTree, PyTree, Info]:
         """Velocity at the fixed points of the batch, their states, and what was found on the way."""
         rest = at_rest(network, batch, state, self.solver)
+        velocity, found = self.update_at(network, batch, rest)
+        return velocity, rest.steady.states, found
+
+    def update_at(self, network: AbstractNetwork, batch: StaticBatch, rest: AtRest) -> tuple[PyTree, Info]:
+        """`update` of a network whose fixed points are known."""
         velocity, result = self.velocity_at(network, batch, rest)
-        return velocity, rest.steady.states, info(rest, result)
+        return velocity, info(rest, result)
 
     def velocity_at(self, network: AbstractNetwork, batch: StaticBatch, rest: AtRest) -> tuple[PyTree, RESULTS]:
         """Velocity of a network at rest, and the rule's own outcome."""

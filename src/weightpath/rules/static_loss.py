@@ -76,8 +76,3 @@ def outcome(steady: SteadyState, solver: SteadySolver) -> RESULTS:
         failed = failed & ~jnp.all(jnp.isfinite(steady.rates), axis=1)
     worst = jax.tree.map(lambda code: code[jnp.argmax(failed)], steady.result)
     return RESULTS.where(jnp.any(failed), worst, RESULTS.successful)
-
-
-def unsolved(steady: SteadyState) -> Array:
-    """Number of samples whose fixed point was not found to the solver's tolerance."""
-    return jnp.sum(~steady.solved)

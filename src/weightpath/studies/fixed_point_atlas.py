@@ -210,7 +210,7 @@ def _text(ds: Dataset) -> str:
 
 STUDY = Study(
     name="fixed-point-atlas",
-    title="fixed points: all of those that are known, those of learned memories, and those that a search misses",
+    title="Fixed points: all of those that are known, those of learned memories, and those that a search misses",
     paper="Sussillo and Barak 2013 (method); networks with known fixed points derived here",
     claim=(
         "A search by Levenberg-Marquardt from enough wide starts finds every fixed point of networks of which all are "

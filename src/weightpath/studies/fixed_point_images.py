@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from weightpath.studies.base import Settings, Study
-from weightpath.studies.fixed_point_images_checks import EARLY, checks, image_tables
+from weightpath.studies.fixed_point_images_checks import EARLY, checks, image_tables, text
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -76,8 +76,8 @@ def assembled_rows(found: dict[str, Dataset], folder: Path | None) -> Dataset:
     dataset = xr.merge(whole, join="exact", compat="override", combine_attrs="drop")
     assert isinstance(dataset, xr.Dataset)
     read = "1,797 digits of 8 x 8 pixels, 360 of them held out"
-    images = "; MNIST left out: no folder with its files" if folder is None else f"; MNIST from {folder}"
-    return dataset.assign_attrs(understood=read + images, mnist=int(folder is not None))
+    images = "; MNIST left out" if folder is None else f"; MNIST from {folder}"
+    return dataset.assign_attrs(understood=read + images, mnist=int(folder is not None), table=text(dataset))
 
 
 def mnist_folder(config: FixedPointImages) -> Path | None:
@@ -113,7 +113,7 @@ def digit_parts(config: FixedPointImages) -> dict[str, Callable[[], Dataset]]:
         seeds = list(range(config.seed, config.seed + count))
         problems = [runs.digit_problem(seed, updates) for seed in seeds]
         found = runs.run_row(problems, name, rate, solver, config.updates)
-        return runs.row_dataset("digits", name, rate, seeds, found, runs.DIGIT_TOLERANCE)
+        return runs.row_dataset("digits", name, rate, seeds, found)
 
     parts = {}
     for name, rates in runs.DIGIT_RATES.items():
@@ -137,7 +137,7 @@ def mnist_parts(config: FixedPointImages, folder: Path) -> dict[str, Callable[[]
     def row(name: str, rate: float) -> Dataset:
         problem = runs.mnist_problem(folder, config.seed, config.mnist_updates)
         found = runs.run_row([problem], name, rate, solver, config.mnist_updates)
-        return runs.row_dataset("mnist", name, rate, [config.seed], found, runs.MNIST_TOLERANCE)
+        return runs.row_dataset("mnist", name, rate, [config.seed], found)
 
     return {
         f"mnist {runs.row_name(name, rate)}": lambda name=name, rate=rate: row(name, rate)
@@ -154,7 +154,7 @@ def files(config: FixedPointImages) -> tuple[Path, ...]:
 
 def learning_curves(dataset: Dataset) -> Figure:
     """Loss of each minibatch before its update, one panel a rule, one line a learning rate and network (thin lines);
-    triangles mark jumps, rises by more than 0.5. Top: digits; below, where its files are at hand: MNIST.
+    triangles mark jumps, rises by more than 0.5. First digits, then, where its files are at hand, MNIST.
     """
     from weightpath.plot import fixed_point_learning as plots
 

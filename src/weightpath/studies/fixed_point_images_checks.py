@@ -89,6 +89,24 @@ def checks(config: Any) -> list[Check]:
     return asked
 
 
+def text(dataset: Dataset) -> str:
+    """Every rule at every rate for the terminal, over the networks that ran: at most 80 columns."""
+    lines = []
+    for prefix, title in (("digits", "digits"), ("mnist", "MNIST")):
+        if f"{prefix}_loss" not in dataset:
+            continue
+        lines.append(f"{title:24}{'rate':>7}{'networks':>10}{'test accuracy':>15}{'jumps':>7}{'unconverged':>13}")
+        for row in dataset[f"{prefix}_row"].values.tolist():
+            one = dataset.sel({f"{prefix}_row": row})
+            ran = int(one[f"{prefix}_abscissa"].notnull().sum())
+            accuracy, jumps, left = (one[f"{prefix}_{name}"] for name in ("accuracy", "jumps", "unconverged"))
+            lines.append(
+                f"{str(one[f'{prefix}_rule'].values):24}{float(one[f'{prefix}_rate']):>7g}{ran:>10}"
+                f"{float(accuracy.mean()):>15.3f}{float(jumps.sum()):>7.0f}{float(left.sum()):>13.0f}"
+            )
+    return "\n".join([*lines, "test accuracy: mean over networks; jumps and unconverged updates: all together"])
+
+
 def image_tables(dataset: Dataset) -> list[Table]:
     """Every rule at every rate, digits and MNIST."""
     found = []

@@ -16,7 +16,7 @@ else:
 
 #: A rise of the minibatch loss by more than this from one update to the next is a jump.
 JUMP = 0.5
-#: A batch whose largest residual is above this at its last iterate is unconverged, and is used as it is.
+#: A batch with a residual above this at its last iterate is unconverged, and is used as it is.
 DIGIT_TOLERANCE, MNIST_TOLERANCE = 1e-6, 1e-5
 DIGIT_BATCH, MNIST_BATCH = 128, 512
 #: Rules by name -> learning rates. Those of the first two that are required come first.
@@ -55,57 +55,37 @@ def rule_of(name: str, solver: Any) -> Any:
     }[name]  # fmt: skip
 
 
-def learned(network: Any, task: Any, name: str, rate: float, solver: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-    """The network after the updates of `task.order`, each update's minibatch loss before it, and its residual.
+@cache
+def optimiser_of(name: str, rate: float) -> Any:
+    """Plain steps of size 1, whose rate the setup holds, so that all rates share a program; or Adam at its rate."""
+    import optax
 
-    Every update starts its fixed points at rest. The numbers are read off the updates themselves: `wp.train`, which
-    takes the same steps, would solve every batch a second time to record them. After an update that is not finite
-    nothing more is learned, and losses are NaN.
-    """
-    program, adam = _program(), name.startswith("Adam")
-    network, losses, residuals = program(network, task, rule_of(name, solver), np.asarray(rate), adam)
-    return network, np.asarray(losses, float), np.asarray(residuals, float)
+    return optax.adam(rate) if name.startswith("Adam") else plain()
 
 
 @cache
-def _program() -> Callable:
-    """One compiled program a rule, for all its learning rates and seeds."""
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
+def plain() -> Any:
+    """Plain gradient steps of size 1."""
     import optax
 
-    from weightpath.networks.slopes import drive_of, rates_of
+    return optax.sgd(1.0)
 
-    @eqx.filter_jit
-    def run(network, task, rule, rate, adam):
-        transform = optax.scale_by_adam() if adam else optax.identity()
-        rate = jnp.asarray(rate, network.w_rec.dtype)
 
-        def learn(carry, step):
-            w_rec, memory, _ = carry
-            here = eqx.tree_at(lambda value: value.w_rec, network, w_rec)
-            batch = task.sample(None, step)
-            velocity, rates, info = rule.update(here, batch, rule.init(here, batch, None))
-            image = rates_of(here, rates @ w_rec.T + drive_of(here, batch.inputs))
-            direction, memory = transform.update(velocity.w_rec, memory)
-            moved = w_rec + rate * jnp.asarray(direction)
-            good = jnp.all(jnp.isfinite(moved))
-            after = jnp.where(good, moved, w_rec), memory, good
-            return after, (info.loss, jnp.max(jnp.abs(image - rates)))
+def learned(network: Any, task: Any, name: str, rate: float, solver: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The network after the updates of `task.order`, and of each update's minibatch, before it: loss, unsolved images.
 
-        def stand(carry, step):
-            nan = jnp.full((), jnp.nan, network.w_rec.dtype)
-            return carry, (nan, nan)
+    Every update starts its fixed points at rest. A run that fails ends with its last good network, and has fewer
+    updates.
+    """
+    import weightpath as wp
 
-        def update(carry, step):
-            return jax.lax.cond(carry[2], learn, stand, carry, step)
-
-        begin = network.w_rec, transform.init(network.w_rec), jnp.asarray(True)
-        (w_rec, _, _), numbers = jax.lax.scan(update, begin, jnp.arange(task.order.shape[0]))
-        return eqx.tree_at(lambda value: value.w_rec, network, w_rec), *numbers
-
-    return run
+    rates = {} if name.startswith("Adam") else {"w_rec": rate}
+    setup = wp.Setup(network, task, rule_of(name, solver), train=("w_rec",), rates=rates)
+    updates = task.order.shape[0]
+    record = wp.Record(every=1, what={})  # the numbers of every update, and the last network alone
+    path = wp.train(setup, optimiser_of(name, rate), updates, record=record, throw=False, progress=False)
+    losses, unsolved = (np.asarray(value)[:updates] for value in (path.loss, path.statistics["unsolved"]))
+    return path.network(-1), losses, unsolved
 
 
 @cache
@@ -154,33 +134,31 @@ def row_name(rule: str, rate: float) -> str:
 
 
 def run_row(problems: list[tuple[Any, Any, Any]], name: str, rate: float, solver: Any, updates: int) -> dict[str, Any]:
-    """Losses, residuals (seed, update), accuracies and abscissas (seed) of one row; NaN beyond its own updates."""
+    """Losses, unsolved images (seed, update), accuracies, abscissas (seed) of one row; NaN beyond its own updates."""
     from dataclasses import replace
 
-    found: dict[str, list] = {"loss": [], "residual": [], "accuracy": [], "abscissa": []}
+    found: dict[str, list] = {"loss": [], "unsolved": [], "accuracy": [], "abscissa": []}
     for network, task, held_out in problems:
-        network, losses, residuals = learned(network, task, name, rate, solver)
+        network, losses, unsolved = learned(network, task, name, rate, solver)
         accuracy, abscissa = _tester()(network, held_out, replace(solver, max_steps=2000))
         tail = np.full(updates - losses.size, np.nan)
-        failed = not np.isfinite(losses).all()
+        failed = losses.size < task.order.shape[0]
         found["loss"].append(np.concatenate([losses, tail]))
-        found["residual"].append(np.concatenate([residuals, tail]))
+        found["unsolved"].append(np.concatenate([unsolved, tail]))
         found["accuracy"].append(np.nan if failed else float(accuracy))
         found["abscissa"].append(float(abscissa))
     return {key: np.asarray(values) for key, values in found.items()}
 
 
-def row_dataset(
-    prefix: str, name: str, rate: float, seeds: list[int], found: dict[str, Any], tolerance: float
-) -> Dataset:
+def row_dataset(prefix: str, name: str, rate: float, seeds: list[int], found: dict[str, Any]) -> Dataset:
     """One row as a dataset; names of variables and dimensions begin with `prefix`."""
     import xarray as xr
 
     row, seed, update = (f"{prefix}_{axis}" for axis in ("row", "seed", "update"))
-    loss, residual = found["loss"], found["residual"]
+    loss = found["loss"]
     with np.errstate(invalid="ignore"):
         jumps = np.sum(np.diff(loss, axis=1) > JUMP, axis=1)
-        unsolved = np.sum(residual > tolerance, axis=1)
+        unsolved = np.sum(found["unsolved"] > 0, axis=1)
     per_seed = {
         "accuracy": found["accuracy"], "abscissa": found["abscissa"], "jumps": jumps, "unconverged": unsolved,
         "updates": np.sum(np.isfinite(loss), axis=1),

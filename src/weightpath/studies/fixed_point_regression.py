@@ -75,6 +75,13 @@ def run(config: FixedPointRegression, *, progress=None, workspace=None) -> Datas
     return found.assign_attrs(table=text(found))
 
 
+def predict(config: FixedPointRegression) -> dict[str, Any]:
+    """The curve of linear regression, which dW2 follows, at every rate, for the first drawn network."""
+    from weightpath.studies.fixed_point_regression_cases import prediction
+
+    return prediction(str(config.seed), config.units, config.samples, config.updates)
+
+
 def one_unit(dataset: Dataset) -> Figure:
     """A single unit, r = x/(1 - w), whose target is w = 1/2. Above: its loss (grey), which has a pole at w = 1, and the
     first weights of three rules from three starts (points outside the axes are left out). Below: the loss against
@@ -216,4 +223,6 @@ STUDY = Study(
     checks=checks,
     figures={"one_unit": one_unit, "learning": learning, "lines": lines, "plane": plane, "eigenvalues": eigenvalues},
     tables=tables,
+    predict=predict,
+    units={"circular_law": "distance along a direction"},
 )  # fmt: skip

@@ -14,6 +14,8 @@ RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
 STATED = "stated"
 #: Starts of one unit whose target weight is 1/2: on the way to it, close to the pole at 1, beyond the pole.
 ONE_UNIT_STARTS, ONE_UNIT_GOAL, ONE_UNIT_RATE = (0.0, 0.9, 1.5), 0.5, 0.05
+#: Where random directions of entries of variance 2.5^2/N lose stability, from weights of variance 0.5^2/N.
+CIRCULAR_LAW = float(np.sqrt(1 - 0.5**2) / 2.5)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Problem:
         weight = np.sum(((rates - self.targets) @ vectors) ** 2, axis=0) / samples
         factors = (1 - 2 * rate / samples * values) ** (2 * np.asarray(updates)[:, None])
         return factors @ weight
+
+    @property
+    def largest_rate(self) -> float:
+        r"""Below this learning rate linear regression, and so dW2, converges: $m/\lambda_{\max}(X X^\top)$."""
+        return float(self.inputs.shape[1] / np.linalg.norm(self.inputs, 2) ** 2)
 
     def setup(self, rule: Any, rate: float = 1.0) -> Any:
         """The learning problem of the library at one learning rate."""
@@ -76,6 +83,20 @@ def ten_units() -> Problem:
     goal, inputs = wave(10, 0.5, 1.3, 1.1, 0.5 * np.sqrt(0.2)), wave(4, 2.1, 0.4, 0.9, 0.3 * np.sqrt(2))
     start = wave(10, 1.0, 2.0, 0.7, 0.6 * np.sqrt(0.2))
     return Problem(start, goal, inputs, np.linalg.solve(np.eye(10) - goal, inputs))
+
+
+def prediction(network: str, units: int, samples: int, updates: int) -> dict[str, Any]:
+    """What theory says of a drawn problem: the learning curve of dW2, its largest rate, where lines lose stability."""
+    problem, at = drawn(network, units, samples), np.unique([0, 1, 10, 100, 1000, updates])
+    at = at[at <= updates]
+    return {
+        "network": f"{problem.start.shape[0]} units and {problem.inputs.shape[1]} samples, drawn from seed {network}",
+        "losses": "those of dW2, which learns as linear regression does",
+        "largest_rate": problem.largest_rate,
+        "circular_law": CIRCULAR_LAW,
+        "update": at.tolist(),
+        **{f"loss_at_{rate:g}": problem.regression_loss(rate, at).tolist() for rate in RATES},
+    }
 
 
 def wave(columns: int, a: float, b: float, c: float, size: float) -> np.ndarray:

@@ -39,7 +39,7 @@ def lines(network: str, units: int, samples: int, directions: int, points: int) 
         "section_pole": (("direction", "k"), poles),
         "poles": ("direction", [values.size for values in rows]),
         "radius": (("direction", "side"), [[radius.backward, radius.forward] for radius in radii]),
-        "circular_law": float(np.sqrt(1 - 0.5**2) / 2.5),  # entries of W of variance .5^2/N, of D of 2.5^2/N
+        "circular_law": cases.CIRCULAR_LAW,
         "odd_between_signs": ("direction", [_odd_between_signs(section) for section in found]),
         "growth": ("direction", [_growth(problem, line, row) for line, row in zip(chosen, rows, strict=True)]),
         "stated_loss": (

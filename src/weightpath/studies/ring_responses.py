@@ -139,7 +139,7 @@ def _rise(dataset: Dataset, updates: int) -> float:
 
     loss = dataset["loss"].isel(row=int(np.flatnonzero(dataset["guarded"].values)[0])).isel(seed=0).values
     loss = loss[np.isfinite(loss)]
-    return float(np.max(np.diff(loss)) / (loss[0] * RISE * between_records(updates)))
+    return float(max(0.0, np.max(np.diff(loss))) / (loss[0] * RISE * between_records(updates)))
 
 
 def checks(config: RingResponses) -> list[Check]:

@@ -101,7 +101,8 @@ def orientation_ring(
     """
     check_whole(units=(units, 2), orientations=(orientations, 1))
     shown = np.asarray(sizes, dtype=float)
-    if shown.ndim != 1 or shown.size < 1 or not (shown[0] > 0 and np.all(np.diff(shown) > 0)):
+    grow = shown.ndim == 1 and shown.size > 0 and shown[0] > 0 and np.isfinite(shown[-1]) and np.all(np.diff(shown) > 0)
+    if not grow:
         raise ValueError(f"sizes must be diameters that grow from above 0 [degrees]; got {sizes!r}.")
     positive = {"amplitude": amplitude, "centre": centre, "surround": surround}
     for name, value in positive.items():
