@@ -8,7 +8,7 @@ import pytest
 
 import weightpath as wp
 from weightpath.learn.dale import keep_signs
-from weightpath.learn.train import time_per_step
+from weightpath.learn.optimiser import check_optimiser, time_per_step
 from weightpath.networks.excitatory_inhibitory import (
     balanced,
     circular_distance,
@@ -171,3 +171,10 @@ def test_weights_are_needed():
     weights = {"w_rec": jnp.ones((2, 2))}
     with pytest.raises(ValueError, match="projects weights, not changes"):
         optimiser.update(weights, optimiser.init(weights))
+
+
+@pytest.mark.parametrize("given", [0.3, None, optax.sgd])
+def test_what_is_no_optimiser(given):
+    """Asked by wp.train and keep_signs, whose annotations refuse it before them in these tests."""
+    with pytest.raises(ValueError, match=r"must be one of optax, such as optax.sgd\(0.1\); got "):
+        check_optimiser(given)

@@ -241,6 +241,8 @@ def test_what_training_refuses():
             wp.train(exact, optimiser, 2)
     with pytest.raises(ValueError, match="the learning rate must be positive and finite; got -0.1"):
         wp.train(exact, optax.sgd(-0.1), 2)
+    with pytest.raises(ValueError, match="the learning rate must be positive and finite; got nan"):
+        wp.train(exact, optax.sgd(np.nan), 2)
     with pytest.raises(ValueError, match="order has the samples of 1 updates, not of 2"):
         wp.train(wp.Setup(network, wp.StaticTargets(x.T, t.T, order=[[0, 1]]), LINEAR["dW1"], "w_rec"), PLAIN, 2)
     with pytest.raises(ValueError, match=r"shuffles its samples; give wp.train a key"):

@@ -8,8 +8,8 @@ import pytest
 from integrator_reference import gaussian, problem
 
 import weightpath as wp
+from weightpath.learn.optimiser import time_per_step
 from weightpath.learn.record import Interrupted
-from weightpath.learn.train import time_per_step
 
 ZERO = np.zeros((1, 1)), [1.0], [0.0]
 

@@ -9,6 +9,7 @@ import optax
 
 from weightpath._tracing import is_traced
 from weightpath._types import Array, ArrayLike, Int, PyTree
+from weightpath.learn.optimiser import check_optimiser
 from weightpath.networks.checks import as_float
 
 #: The weights whose columns have signs.
@@ -41,11 +42,12 @@ def keep_signs(optimiser: optax.GradientTransformation, signs: ArrayLike) -> opt
     lost. The optimiser therefore counts as one with memory (`SignState.clipped`), and `wp.train` refuses it for exact
     rules and gives time in steps unless `learning_rate` is passed.
 
-    **Raises:** ValueError when `signs` is no vector of +1, -1 and 0; at the first step, when the weights have another
-    number of columns or begin with a sign that is not theirs.
+    **Raises:** ValueError when `optimiser` is none, or `signs` no vector of +1, -1 and 0; at the first step, when the
+    weights have another number of columns or begin with a sign that is not theirs.
     Source: projection as in `optax.keep_params_nonnegative`; Dale's law in trained networks: Song, Yang and Wang (PLoS
     Comput Biol 2016).
     """
+    check_optimiser(optimiser)
     wanted = as_float(signs)
     if wanted.ndim != 1 or not np.all(np.isin(np.asarray(wanted), (-1.0, 0.0, 1.0))):
         raise ValueError(

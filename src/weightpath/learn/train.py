@@ -16,6 +16,7 @@ from weightpath._types import Key
 from weightpath.learn.guards import Guards, advice, checked_guards, first_pace
 from weightpath.learn.integrate import trained_part
 from weightpath.learn.online import advance_online, first_streams, trial_loss
+from weightpath.learn.optimiser import check_optimiser, time_per_step
 from weightpath.learn.record import Interrupted, Record
 from weightpath.learn.starts import check_sampling, check_start, warn_of_large_steps
 from weightpath.learn.static import check_static, is_static, measured
@@ -89,6 +90,7 @@ def train(
         raise ValueError(f"steps must be at least 1; got {steps}.")
     if update not in ("trial", "step"):
         raise ValueError(f'update must be "trial" or "step"; got {update!r}.')
+    check_optimiser(optimiser)
     plain, static = time_per_step(optimiser), is_static(setup)
     key = check_static(setup, plain, key, steps, update) if static else _checked_key(setup, key, update)
     rate = plain if learning_rate is None else learning_rate
@@ -195,18 +197,6 @@ class _Run:
             only_last=self.record.what != "networks",
             statistics=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *self.statistics),
         )
-
-
-def time_per_step(optimiser: optax.GradientTransformation) -> float | None:
-    """Learning rate of a plain gradient step, None for an optimiser with memory or whose step is not proportional."""
-    weight = jnp.ones(2)
-    state = optimiser.init(weight)
-    if jax.tree.leaves(state):
-        return None
-    probes = [jnp.array([1.0, 3.0]), jnp.array([-2.0, 0.5])]
-    answers = [np.asarray(optimiser.update(probe, state, weight)[0]) for probe in probes]
-    rates = np.concatenate([-answer / np.asarray(probe) for answer, probe in zip(answers, probes, strict=True)])
-    return float(rates[0]) if np.allclose(rates, rates[0], rtol=1e-6, atol=0) else None
 
 
 def _checked_key(setup: Setup, key: Key | None, update: str) -> Key | None:
