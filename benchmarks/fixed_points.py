@@ -1,9 +1,9 @@
 """Time of one update of a network's fixed points, compiled, against the same update by the textbook in PyTorch.
 
-784 inputs, tanh, 10 outputs, cross-entropy, single precision, recurrent weights 0.5 N(0,1)/sqrt(N). Ours: the rule's
-whole update (fixed points to rounding, a look at their stability, errors, change of all weights). Textbook: 500 Euler
-steps of dt/tau = 0.01 from rest, then for dW1 one dense inverse of N x N per sample, for dW3K the three dense factors
-of every sample multiplied out. Both on one core and one thread; processor time, minima of rounds. NumPy stands in for
+784 inputs, tanh, 10 outputs, cross-entropy, single precision, recurrent weights 0.5 N(0,1)/sqrt(N). Ours: fixed points
+to rounding, whether they are stable, errors, change of the recurrent weights. Textbook: 500 Euler steps of
+dt/tau = 0.01 from rest, then for dW1 one dense inverse of N x N per sample, for dW3K the three dense factors of every
+sample multiplied out. Both on one core and one thread; processor time, minima of rounds. NumPy stands in for
 PyTorch where that is not installed. The two are checked against each other at the same fixed points. 500 steps end far
 from the fixed point, so that ours is timed twice: to rounding, and to the residual that the textbook ends with.
 
