@@ -54,7 +54,7 @@ def found_points(
     unstable, fixed = dataset["unstable_dimension"].values, dataset["fixed"].values
     for number in np.flatnonzero(fixed).tolist():
         _bars(ax, dataset, number, flat[number], plane, length)
-    for count in np.unique(unstable[fixed]):
+    for count in np.unique(unstable[fixed]).tolist():
         chosen = fixed & (unstable == count)
         colour, marker = LOOKS[min(count, len(LOOKS) - 1)]
         ax.plot(*flat[chosen].T, marker, color=colour, markerfacecolor=colour if count == 0 else "white",
@@ -97,7 +97,7 @@ def eigenvalue_plane(dataset: Dataset, ax: Axes | None = None, *, legend: bool =
     else:
         ax.axvline(0, color=INK, linewidth=1.0, zorder=1)
     unstable, fixed = dataset["unstable_dimension"].values, dataset["fixed"].values
-    for count in np.unique(unstable[fixed]):
+    for count in np.unique(unstable[fixed]).tolist():
         chosen = fixed & (unstable == count)
         colour, marker = LOOKS[min(count, len(LOOKS) - 1)]
         ax.plot(real[chosen].ravel(), imaginary[chosen].ravel(), marker, color=colour, markersize=4,
@@ -185,4 +185,4 @@ def found_by_starts(dataset: Dataset, names: dict[str, str], ax: Axes | None = N
     ax.set_xticks(range(len(names)), ticks)
     ax.set_ylim(-1, 29)
     finish(ax, x="distribution of the starts", y="fixed points")
-    return legend_below(ax, points=48, ncols=2)
+    return legend_below(ax, points=48.0, ncols=2)
