@@ -97,10 +97,13 @@ def test_the_adjoint_by_its_definition(units=24):
 
 @pytest.mark.parametrize("transpose", [False, True])
 def test_samples_whose_iteration_diverges_are_factorised(transpose):
-    """Slopes of which some make the spectral radius exceed one: "auto" is right, "iterate" says that it is not."""
+    """Slopes of which some make the spectral radius exceed one: "auto" is right, "iterate" says that it is not.
+
+    With the largest the iterates overflow before the other samples have settled.
+    """
     units = 20
-    net, right = network(units), normal(8, 3, units)
-    slopes = np.array([0.5, 1.0, 4.0])[:, None] * np.ones((3, units))
+    net, right = network(units), normal(8, 4, units)
+    slopes = np.array([0.5, 1.0, 4.0, 1e30])[:, None] * np.ones((4, units))
 
     @jax.jit
     def every(slopes, right):
@@ -108,11 +111,11 @@ def test_samples_whose_iteration_diverges_are_factorised(transpose):
         return {way: resolvent(net, slopes, right, one, transpose=transpose) for way, one in solvers.items()}
 
     ways = jax.tree.map(np.asarray, every(slopes, right))
-    for k in range(3):
+    for k in range(4):
         matrix = np.eye(units) - slopes[k][:, None] * np.asarray(net.w_rec)
         expected = np.linalg.solve(matrix.T if transpose else matrix, right[k])
-        np.testing.assert_allclose(ways["auto"][k], expected, rtol=1e-10, atol=1e-11)
-    assert np.all(np.isfinite(ways["iterate"][:2])) and np.all(np.isnan(ways["iterate"][2]))
+        np.testing.assert_allclose(ways["auto"][k], expected, rtol=1e-10, atol=1e-11 * np.max(np.abs(expected)))
+    assert np.all(np.isfinite(ways["iterate"][:2])) and np.all(np.isnan(ways["iterate"][2:]))
 
 
 def test_many_samples_are_worked_on_in_chunks(monkeypatch):
@@ -144,3 +147,12 @@ def test_rates_follow_net_inputs_by_their_slopes():
     np.testing.assert_allclose(moved[0], found[2] * moved[1], atol=1e-13)
     # tanh: d f' = -2 r dr.
     np.testing.assert_allclose(moved[2], -2 * found[0] * moved[0], atol=1e-13)
+
+
+def test_an_iterate_that_overflows_has_not_settled():
+    """After one step the first sample is infinite, and has moved by infinity; the second stays where it is."""
+    net, slopes, right = network(20), np.zeros((2, 20)), 1e3 * np.ones((2, 20))
+    slopes[0, 0] = 1e308
+    solver = wp.SteadySolver(adjoint="iterate", max_steps=1)
+    found = jax.jit(lambda slopes, right: resolvent(net, slopes, right, solver, transpose=True))(slopes, right)
+    assert np.all(np.isnan(found[0])) and np.array_equal(found[1], right[1])

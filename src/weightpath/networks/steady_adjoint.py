@@ -122,7 +122,8 @@ def _summed(network, slopes, right, solver, transpose: bool) -> tuple[Array, Arr
     far = jnp.full(right.shape[0], jnp.finfo(right.dtype).max, right.dtype)
     begun = _Sum(jnp.asarray(0), scheme.first, far, jnp.any(right != 0, axis=-1), far, none)
     total = jax.lax.while_loop(going, body, begun)
-    return scheme.solution(total.value), total.moved <= enough * jnp.max(jnp.abs(total.value), axis=-1)
+    settled = total.moved <= enough * jnp.max(jnp.abs(total.value), axis=-1)
+    return scheme.solution(total.value), settled & jnp.isfinite(total.moved)  # infinity is not above infinity
 
 
 def adjoint(
