@@ -32,7 +32,7 @@ class FixedPointImages(Settings):
         "beside",
         description="folder of MNIST's idx files; beside: shared/data/mnist_t10k, if it is there; none: left out",
     )
-    mnist_updates: int = Field(80, ge=2, description="updates of each MNIST run, 15 a pass")
+    mnist_updates: int = Field(354, ge=2, description="updates of each MNIST run, as the source; 15 a pass")
 
 
 def run(
@@ -104,7 +104,9 @@ def digit_parts(config: FixedPointImages) -> dict[str, Callable[[], Dataset]]:
     from weightpath.networks.steady_solver import SteadySolver
     from weightpath.studies import fixed_point_images_runs as runs
 
-    solver = SteadySolver(damping=0.25, tolerance=runs.DIGIT_TOLERANCE, max_steps=400, newton=False, keep_unsolved=True)
+    solver = SteadySolver(
+        damping=0.25, tolerance=runs.DIGIT_TOLERANCE, max_steps=400, newton=False, keep_unsolved=True, adjoint="lu"
+    )
 
     def row(name: str, rate: float, count: int) -> Dataset:
         updates = min(config.updates, config.gradient_updates) if name == "dW1" else config.updates
@@ -131,8 +133,9 @@ def mnist_parts(config: FixedPointImages, folder: Path) -> dict[str, Callable[[]
     from weightpath.studies import fixed_point_images_runs as runs
 
     solver = SteadySolver(
-        damping=(1.0, 0.5, 0.25), tolerance=runs.MNIST_TOLERANCE, max_steps=200, newton=False, keep_unsolved=True
-    )
+        chord=True, damping=(1.0, 0.5, 0.25), tolerance=runs.MNIST_TOLERANCE, max_steps=200, newton=False,
+        keep_unsolved=True,
+    )  # fmt: skip
 
     def row(name: str, rate: float) -> Dataset:
         problem = runs.mnist_problem(folder, config.seed, config.mnist_updates)

@@ -38,11 +38,9 @@ MEAN_METRIC_SHARE = 0.2
 
 def rule_of(name: str, solver: Any) -> Any:
     """The rule by its name in the tables."""
-    from dataclasses import replace
-
     import weightpath as wp
 
-    gradient = wp.EuclideanFixedPoint(solver=replace(solver, adjoint="lu"))
+    gradient = wp.EuclideanFixedPoint(solver=solver)
     return {
         "dW1": gradient,
         "Adam on dW1": gradient,
@@ -51,7 +49,7 @@ def rule_of(name: str, solver: Any) -> Any:
         "phantom": wp.PhantomGradient(terms=1, solver=solver),
         "equilibrium propagation": wp.EquilibriumPropagation(nudge=0.01, solver=solver),
         # An early end of its conjugate gradients still descends.
-        "mean metric": wp.MeanMetric(parameter="K", tolerance=1e-2, max_steps=10, solver=gradient.solver),
+        "mean metric": wp.MeanMetric(parameter="K", tolerance=1e-2, max_steps=10, solver=solver),
     }[name]  # fmt: skip
 
 
