@@ -97,7 +97,11 @@ EVENTS = {
 }
 
 
-SLOW = ("triple pitchfork", "pitchfork and transcritical", "pitchfork and saddle-node")  # twin: double pitchfork
+#: Twins: the double pitchfork, and the saddle-node alone.
+SLOW = (
+    *("triple pitchfork", "pitchfork and transcritical", "pitchfork and saddle-node"),
+    *("pitchforks in turn", "saddle-node after a pitchfork"),
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.slow) if one in SLOW else one for one in EVENTS])

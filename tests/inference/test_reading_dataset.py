@@ -126,6 +126,7 @@ def test_whole_figures_are_drawn(dataset, tmp_path):
         assert all(ax.get_xlabel() or ax.get_ylabel() or not ax.get_visible() for ax in drawn.axes[:2])
 
 
+@pytest.mark.slow  # twin: the dataset and the figures of the whole fit
 def test_one_epoch_and_rank_one(fit):
     """The least there can be: no change of flow, no second axis, no second epoch, no behaviour."""
     network = eqx.tree_at(
