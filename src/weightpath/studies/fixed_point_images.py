@@ -40,24 +40,12 @@ def run(
 ) -> Dataset:
     """Every rule at every learning rate on digits, then on MNIST where its files are."""
     from weightpath._precision import require_x64
-    from weightpath._progress import silent
-    from weightpath.store.netcdf import read_dataset, write_dataset
+    from weightpath.studies.pieces import computed
 
     require_x64("the study fixed-point-images")
-    report = silent if progress is None else progress
     folder = mnist_folder(config)
     parts = digit_parts(config) | ({} if folder is None else mnist_parts(config, folder))
-    found: dict[str, Dataset] = {}
-    for done, (name, compute) in enumerate(parts.items()):
-        report(f"fixed-point-images: {name}", done, len(parts))
-        kept = None if workspace is None else workspace / f"{name.replace(' ', '-')}.nc"
-        if kept is not None and kept.is_file():
-            found[name] = read_dataset(kept)
-            continue
-        found[name] = compute()
-        if kept is not None:
-            write_dataset(found[name], kept)
-    report("fixed-point-images", len(parts), len(parts))
+    found = computed("fixed-point-images", parts, progress=progress, workspace=workspace)
     return assembled_rows(found, folder)
 
 

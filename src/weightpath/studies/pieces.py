@@ -12,23 +12,19 @@ else:
 Parts = Mapping[str, Callable[[], Dataset]]
 
 
-def assembled(
+def computed(
     study: str,
     parts: Parts,
     *,
     progress: Callable[..., None] | None,
     workspace: Path | None,
     pieces: dict[str, Dataset] | None = None,
-    join: Literal["exact", "outer"] = "exact",
-) -> Dataset:
-    """One dataset of all `parts` (name -> function that computes it), in their order.
+) -> dict[str, Dataset]:
+    """The dataset of each of `parts` (name -> function that computes it), in their order.
 
     Every finished part is written to `workspace`, and read from there when the same run is started again. `pieces`, if
-    given, begins with what is already there and is filled on the way, so that a part can use an earlier one; `join` is
-    that of `xarray.merge`.
+    given, begins with what is already there and is filled on the way, so that a part can use an earlier one.
     """
-    import xarray as xr
-
     from weightpath.store.netcdf import read_dataset, write_dataset
 
     found = {} if pieces is None else pieces
@@ -44,6 +40,22 @@ def assembled(
             write_dataset(found[name], kept)
     if progress is not None:
         progress(study, len(parts), len(parts))
+    return found
+
+
+def assembled(
+    study: str,
+    parts: Parts,
+    *,
+    progress: Callable[..., None] | None,
+    workspace: Path | None,
+    pieces: dict[str, Dataset] | None = None,
+    join: Literal["exact", "outer"] = "exact",
+) -> Dataset:
+    """One dataset of all `parts`, see `computed`; `join` is that of `xarray.merge`."""
+    import xarray as xr
+
+    found = computed(study, parts, progress=progress, workspace=workspace, pieces=pieces)
     merged = xr.merge(list(found.values()), combine_attrs="no_conflicts", join=join)
     assert isinstance(merged, xr.Dataset)
     return merged
